@@ -1,0 +1,339 @@
+//! What users configure: the types from which the manifests are generated, and the reading of values against them.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// The account that reads the flow logs.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(title = "AWS account")]
+pub struct ModuleConfiguration {
+    /// The ID of the access key of the IAM user that may list and read the bucket, e.g. AKIAIOSFODNN7EXAMPLE
+    #[schemars(title = "Access key ID", length(min = 1))]
+    pub aws_access_key: String,
+    /// The secret that belongs to the access key, e.g. wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
+    #[schemars(title = "Secret access key", with = "String", length(min = 1))]
+    pub aws_secret_access_key: SecretString,
+    /// The region of the bucket, e.g. eu-west-3
+    #[schemars(title = "Region", length(min = 1))]
+    pub aws_region_name: String,
+    /// Only if your intake asks for it: the API key that Push events sends to the intake, beside the intake key
+    #[schemars(title = "API key of the intake", with = "String")]
+    pub api_key: Option<SecretString>,
+}
+
+impl ModuleConfiguration {
+    /// The properties that the platform keeps as secrets.
+    pub const SECRETS: [&str; 2] = ["aws_secret_access_key", "api_key"];
+}
+
+/// The trigger's arguments, as the user gives them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(title = "Flow logs in a bucket")]
+pub struct TriggerArguments {
+    /// The name of the S3 bucket that the flow logs are delivered to, without s3://, e.g. acme-flow-logs
+    #[schemars(title = "Bucket", length(min = 1))]
+    pub bucket_name: String,
+    /// Read only the objects whose key begins with this text, e.g. AWSLogs/111122223333/vpcflowlogs/; leave it empty for all flow logs in the bucket
+    #[serde(default)]
+    #[schemars(title = "Prefix")]
+    pub prefix: String,
+    /// Where to begin when the trigger starts for the first time: now, beginning (everything that the bucket holds), or a time such as 2026-11-01T00:00:00Z
+    #[serde(default = "default_start_from")]
+    #[schemars(title = "Start from")]
+    pub start_from: String,
+    /// How often to look for new objects, in seconds
+    #[serde(default = "default_frequency")]
+    #[schemars(title = "Frequency", range(min = 1))]
+    pub frequency: u32,
+    /// How many records a playbook run gets at most; fewer, fuller runs are better
+    #[serde(default = "default_chunk_size")]
+    #[schemars(title = "Records per run", range(min = 1))]
+    pub chunk_size: u32,
+}
+
+fn default_start_from() -> String {
+    "now".to_owned()
+}
+
+fn default_frequency() -> u32 {
+    60
+}
+
+fn default_chunk_size() -> u32 {
+    10_000
+}
+
+/// The trigger's arguments, as the trigger uses them.
+#[derive(Clone, Debug)]
+pub struct TriggerConfiguration {
+    /// The bucket's name.
+    pub bucket: String,
+    /// What keys begin with; empty for any.
+    pub prefix: String,
+    /// Where to begin without state.
+    pub start_from: StartFrom,
+    /// The time from the start of a poll to the next.
+    pub frequency: Duration,
+    /// Records in a batch at most.
+    pub chunk_size: usize,
+}
+
+/// Where a trigger begins that has no state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartFrom {
+    /// With the objects written from the start of the process on.
+    Now,
+    /// With the oldest object.
+    Beginning,
+    /// With the objects written from this time on.
+    Time(Timestamp),
+}
+
+/// A configuration that cannot be used: which one, and everything that is wrong with it. Carries no value.
+#[derive(Debug, thiserror::Error)]
+#[error("the {what} cannot be used: {}; correct it in the playbook editor", problems.join("; "))]
+pub struct ConfigError {
+    what: &'static str,
+    problems: Vec<String>,
+}
+
+impl ConfigError {
+    /// A configuration with one problem.
+    pub fn new(what: &'static str, problem: impl Into<String>) -> Self {
+        Self { what, problems: vec![problem.into()] }
+    }
+}
+
+/// A configuration and the properties in it that mean nothing here.
+#[derive(Debug)]
+pub struct Given<T> {
+    /// What was understood.
+    pub value: T,
+    /// Names that are not known: a user may have misspelt one.
+    pub unknown: Vec<String>,
+}
+
+impl<T> Given<T> {
+    /// The value, after a warning about each name that is not known.
+    pub fn warn_unknown(self, what: &'static str) -> T {
+        for name in &self.unknown {
+            tracing::warn!("property `{name}` of the {what} is not known and is ignored; is it misspelt?");
+        }
+        self.value
+    }
+}
+
+/// The schema of `T` in draft 7, as the manifests carry it.
+pub fn schema_of<T: JsonSchema>() -> Schema {
+    SchemaSettings::draft07().into_generator().into_root_schema_for::<T>()
+}
+
+/// Checks that `given` is a JSON object that has what the schema of `T` requires, whatever the values are.
+pub fn check_required<T: JsonSchema>(what: &'static str, given: &Value) -> Result<(), ConfigError> {
+    let Value::Object(properties) = given else {
+        return Err(ConfigError::new(what, "it is not a JSON object"));
+    };
+    let missing: Vec<String> = required(&schema_of::<T>())
+        .into_iter()
+        .filter(|name| properties.get(name).is_none_or(Value::is_null))
+        .map(|name| format!("property `{name}` is missing"))
+        .collect();
+    if missing.is_empty() { Ok(()) } else { Err(ConfigError { what, problems: missing }) }
+}
+
+/// Reads `given` as a `T`, checking each property against the schema of `T`. A property that is `null` counts as absent.
+pub fn read<T: DeserializeOwned + JsonSchema>(
+    what: &'static str,
+    given: Value,
+) -> Result<Given<T>, ConfigError> {
+    check_required::<T>(what, &given)?;
+    let Value::Object(mut properties) = given else {
+        return Err(ConfigError::new(what, "it is not a JSON object"));
+    };
+    properties.retain(|_, value| !value.is_null());
+    let schema = schema_of::<T>();
+    let no_properties = Map::new();
+    let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&no_properties);
+    let (mut problems, mut unknown) = (Vec::new(), Vec::new());
+    for (name, value) in &mut properties {
+        match known.get(name) {
+            None => unknown.push(name.clone()),
+            Some(expected) => {
+                if let Some(problem) = problem_with(value, expected) {
+                    problems.push(format!("property `{name}` {problem}"));
+                }
+            }
+        }
+    }
+    if !problems.is_empty() {
+        return Err(ConfigError { what, problems });
+    }
+    // The schema has spoken; what serde could add might quote a value.
+    let value = serde_json::from_value(Value::Object(properties))
+        .map_err(|_| ConfigError::new(what, "it does not have the form that the manifest describes"))?;
+    Ok(Given { value, unknown })
+}
+
+/// What the schema of one property has against a value, without quoting it. Numbers that are whole are made integers.
+fn problem_with(value: &mut Value, schema: &Value) -> Option<String> {
+    if let Some(whole) =
+        value.as_f64().filter(|number| !value.is_u64() && number.fract() == 0.0 && *number >= 0.0)
+    {
+        if let Ok(whole) = format!("{whole:.0}").parse::<u64>() {
+            *value = whole.into();
+        }
+    }
+    let expected = schema.get("type").and_then(Value::as_str)?;
+    let found = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) if value.is_u64() => "integer",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    let minimum = schema.get("minimum").and_then(Value::as_f64);
+    let below = value.as_f64().zip(minimum).is_some_and(|(number, minimum)| number < minimum);
+    let too_large = value.as_u64().is_some_and(|number| number > u64::from(u32::MAX));
+    let shortest = schema.get("minLength").and_then(Value::as_u64);
+    let empty = shortest.is_some_and(|shortest| shortest > 0)
+        && value.as_str().is_some_and(|text| text.trim().is_empty());
+    if expected == "integer" && (found != expected || below || too_large) {
+        let least = minimum.unwrap_or(0.0);
+        let found = if found == expected { "a number out of range" } else { article(found) };
+        Some(format!("must be a whole number of at least {least}, but is {found}"))
+    } else if found != expected {
+        Some(format!("must be {}, but is {}", article(expected), article(found)))
+    } else {
+        empty.then(|| "must not be empty".to_owned())
+    }
+}
+
+fn article(kind: &str) -> &'static str {
+    match kind {
+        "boolean" => "true or false",
+        "integer" | "number" => "a number",
+        "string" => "text",
+        "array" => "a list",
+        "object" => "an object",
+        _ => "null",
+    }
+}
+
+fn required(schema: &Schema) -> Vec<String> {
+    let names = schema.get("required").and_then(Value::as_array);
+    names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// Overlays secrets over a configuration: the platform hands both over apart.
+pub fn overlay(configuration: &mut Value, secrets: Map<String, Value>) {
+    if let Value::Object(properties) = configuration {
+        properties.extend(secrets.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+}
+
+/// The name of the trigger's arguments in messages.
+pub const TRIGGER: &str = "trigger configuration";
+/// The name of the module's account in messages.
+pub const MODULE: &str = "module configuration";
+
+impl TriggerConfiguration {
+    /// Reads the trigger's arguments; `bucket` is another name of `bucket_name`.
+    pub fn read(mut given: Value) -> Result<Self, ConfigError> {
+        if let Value::Object(properties) = &mut given {
+            if let (None, Some(bucket)) = (properties.get("bucket_name"), properties.get("bucket").cloned()) {
+                properties.insert("bucket_name".to_owned(), bucket);
+            }
+            properties.remove("bucket");
+        }
+        let arguments = read::<TriggerArguments>(TRIGGER, given)?.warn_unknown(TRIGGER);
+        let bucket = arguments.bucket_name.trim();
+        if bucket.contains("://") || (bucket.contains('/') && !bucket.starts_with("arn:")) {
+            let problem = "property `bucket_name` must be the bucket's name alone, without s3:// or a path (that is `prefix`)";
+            return Err(ConfigError::new(TRIGGER, problem));
+        }
+        Ok(Self {
+            bucket: bucket.to_owned(),
+            prefix: arguments.prefix,
+            start_from: StartFrom::read(&arguments.start_from)?,
+            frequency: Duration::from_secs(arguments.frequency.into()),
+            chunk_size: usize::try_from(arguments.chunk_size).unwrap_or(usize::MAX),
+        })
+    }
+}
+
+impl StartFrom {
+    fn read(text: &str) -> Result<Self, ConfigError> {
+        match text.trim() {
+            "now" | "" => Ok(Self::Now),
+            "beginning" => Ok(Self::Beginning),
+            time => time.parse().map(Self::Time).map_err(|_| {
+                let problem =
+                    "property `start_from` must be `now`, `beginning` or a time such as 2026-11-01T00:00:00Z";
+                ConfigError::new(TRIGGER, problem)
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn problem(given: Value) -> String {
+        TriggerConfiguration::read(given).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_playbook_of_the_python_module_is_understood() {
+        let given = json!({"bucket_name": "logs", "prefix": null, "frequency": 60, "chunk_size": 5000.0, "intake_key": "k"});
+        let configuration = TriggerConfiguration::read(given).unwrap();
+        assert_eq!(configuration.prefix, "");
+        assert_eq!(configuration.chunk_size, 5000);
+        assert_eq!(configuration.start_from, StartFrom::Now);
+        assert_eq!(TriggerConfiguration::read(json!({"bucket": "logs"})).unwrap().bucket, "logs");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named_with_the_reason() {
+        for (given, name, reason) in [
+            (json!([]), "", "not a JSON object"),
+            (json!({}), "`bucket_name`", "missing"),
+            (json!({"bucket_name": 7}), "`bucket_name`", "must be text, but is a number"),
+            (json!({"bucket_name": " "}), "`bucket_name`", "must not be empty"),
+            (json!({"bucket_name": "s3://logs/x"}), "`bucket_name`", "without s3://"),
+            (json!({"bucket_name": "logs", "frequency": 0}), "`frequency`", "at least 1"),
+            (json!({"bucket_name": "logs", "chunk_size": 0}), "`chunk_size`", "at least 1"),
+            (json!({"bucket_name": "logs", "chunk_size": -5}), "`chunk_size`", "at least 1"),
+            (json!({"bucket_name": "logs", "chunk_size": 1e99}), "`chunk_size`", "whole number"),
+            (json!({"bucket_name": "logs", "frequency": "often"}), "`frequency`", "but is text"),
+            (json!({"bucket_name": "logs", "start_from": "yesterday"}), "`start_from`", "`beginning`"),
+        ] {
+            let message = problem(given.clone());
+            assert!(message.contains(name) && message.contains(reason), "{given}: {message}");
+        }
+    }
+
+    #[test]
+    fn no_message_and_no_debug_print_carries_a_secret() {
+        let secret = 424_242_424_242_u64;
+        let given =
+            json!({"aws_access_key": "a", "aws_secret_access_key": secret, "aws_region_name": "eu-west-3"});
+        let error = read::<ModuleConfiguration>(MODULE, given).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("4242"), "{error:?}");
+        let given =
+            json!({"aws_access_key": "a", "aws_secret_access_key": "hush", "aws_region_name": "eu-west-3"});
+        let configuration = read::<ModuleConfiguration>(MODULE, given).unwrap().value;
+        assert!(!format!("{configuration:?}").contains("hush"));
+    }
+}

@@ -1,0 +1,9 @@
+//! Everything that speaks with the platform: the values it hands over, the storage it lends, the calls it answers.
+
+pub mod callback;
+pub mod failures;
+pub mod health;
+pub mod logs;
+pub mod metrics;
+pub mod storage;
+pub mod values;

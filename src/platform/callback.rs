@@ -1,0 +1,303 @@
+//! The calls to the platform: secrets, events, results, logs. Each carries the bearer token, none follows a redirect.
+
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::logs::LogLine;
+use super::values::{ValueError, Values};
+use crate::retry::Backoff;
+use crate::shutdown::{Shutdown, Stopped};
+
+/// The platform gives up on a call after this time, and so do we.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Attempts at secrets and at results, as the platform's own SDK makes them.
+const ATTEMPTS: u32 = 10;
+
+/// A client of the platform for one run. Clones share its connections.
+#[derive(Clone)]
+pub struct Callback {
+    http: reqwest::Client,
+    token: SecretString,
+    callback: Url,
+    secrets: Url,
+    logs: Url,
+}
+
+/// Why a call to the platform failed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallbackError {
+    /// A value that the client needs is missing or no URL.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// A value is no http(s) URL.
+    #[error("value `{name}` is not an http or https URL")]
+    NotUrl {
+        /// The value's name.
+        name: &'static str,
+    },
+    /// No HTTP client can be made here, for want of certificates for instance.
+    #[error("cannot make an HTTP client: {0}; are CA certificates installed?")]
+    NoClient(String),
+    /// The platform understood and refused (4xx), or sent us elsewhere (3xx).
+    #[error("{call} was refused with {status}: {body}")]
+    Refused {
+        /// Method and URL.
+        call: String,
+        /// The status.
+        status: StatusCode,
+        /// The start of the body.
+        body: String,
+    },
+    /// The platform is not able to answer now (5xx, 429).
+    #[error("{call} failed with {status}: {body}")]
+    Unavailable {
+        /// Method and URL.
+        call: String,
+        /// The status.
+        status: StatusCode,
+        /// The start of the body.
+        body: String,
+    },
+    /// No whole answer came back.
+    #[error("{call} got no answer: {reason}")]
+    Unreachable {
+        /// Method and URL.
+        call: String,
+        /// What broke.
+        reason: String,
+    },
+    /// The answer is not what the protocol says.
+    #[error("{call} was answered with {reason}: {body}")]
+    Senseless {
+        /// Method and URL.
+        call: String,
+        /// What is wrong with the answer.
+        reason: &'static str,
+        /// The start of the body.
+        body: String,
+    },
+    /// The order to stop came between two attempts.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+impl CallbackError {
+    /// Whether the platform refused what was sent: sending it again at once changes nothing.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused { .. })
+    }
+
+    /// The status that came back, if one did.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } | Self::Unavailable { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+/// An event: what starts a playbook run.
+#[derive(Debug, Serialize)]
+pub struct Event<'a> {
+    /// `aws-flowlog_<seconds since 1970>`.
+    pub name: &'a str,
+    /// The trigger's results, here `{"records_path": "event.json"}`.
+    pub event: Value,
+    /// The same for every attempt at the same batch.
+    pub request_id: &'a str,
+    /// The folder of the files, relative to the storage.
+    pub directory: &'a str,
+}
+
+/// The secrets that overlay the configuration.
+#[derive(Debug, Default)]
+pub struct Secrets {
+    /// Those of the module's account.
+    pub module: Map<String, Value>,
+    /// Those of the trigger's own arguments.
+    pub node: Map<String, Value>,
+}
+
+impl Callback {
+    /// The client that the values describe: `token`, `url_callback`, and optionally `url_secrets` and `url_logs`.
+    pub fn from_values(values: &Values) -> Result<Self, CallbackError> {
+        let token = values.required_secret("token")?;
+        let callback = values.required_text("url_callback")?;
+        let beside = |name: &'static str, path: &str| {
+            let text = values.text(name)?.unwrap_or_else(|| callback.replace("/callback", path));
+            parse(name, &text)
+        };
+        Ok(Self {
+            http: client(TIMEOUT).map_err(|error| CallbackError::NoClient(causes(&error)))?,
+            token,
+            callback: parse("url_callback", &callback)?,
+            secrets: beside("url_secrets", "/secrets")?,
+            logs: beside("url_logs", "/logs")?,
+        })
+    }
+
+    /// The trigger's secrets; tried up to 10 times with waits of 1 to 10 s.
+    pub async fn secrets(&self, shutdown: &Shutdown) -> Result<Secrets, CallbackError> {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
+        loop {
+            let error = match shutdown.race(self.secrets_once()).await? {
+                Ok(secrets) => return Ok(secrets),
+                Err(error) => error,
+            };
+            let wait = backoff.next_wait();
+            if backoff.attempts() >= ATTEMPTS {
+                return Err(error);
+            }
+            tracing::warn!(%error, retry_in_s = wait.as_secs(), "could not get the secrets from the platform");
+            shutdown.sleep(wait).await?;
+        }
+    }
+
+    async fn secrets_once(&self) -> Result<Secrets, CallbackError> {
+        let body = self.call(&Method::GET, &self.secrets, None).await?;
+        let senseless = |reason| senseless(&Method::GET, &self.secrets, reason, &body);
+        let Ok(Value::Object(mut answer)) = serde_json::from_slice(&body) else {
+            return Err(senseless("no JSON object"));
+        };
+        let mut take = |name| match answer.remove(name) {
+            Some(Value::Object(values)) => Ok(values),
+            None | Some(Value::Null) => Ok(Map::new()),
+            Some(_) => Err(senseless("secrets that are no JSON object")),
+        };
+        Ok(Secrets { module: take("value")?, node: take("node_value")? })
+    }
+
+    /// Sends an event, once. Any 2xx is an acceptance, whatever the body.
+    pub async fn send_event(&self, event: &Event<'_>) -> Result<(), CallbackError> {
+        let body = serde_json::to_value(event).unwrap_or_default();
+        self.call(&Method::POST, &self.callback, Some(&body)).await.map(drop)
+    }
+
+    /// Sends log lines, once.
+    pub async fn send_logs(&self, lines: &[LogLine]) -> Result<(), CallbackError> {
+        let body = serde_json::json!({ "logs": lines });
+        self.call(&Method::POST, &self.logs, Some(&body)).await.map(drop)
+    }
+
+    /// Reports an action's state and gives the module's secrets that the answer carries. A refusal is final; anything
+    /// else is tried up to 10 times with waits of 2 to 60 s.
+    pub async fn report(
+        &self,
+        state: &Value,
+        shutdown: &Shutdown,
+    ) -> Result<Map<String, Value>, CallbackError> {
+        let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
+        loop {
+            let error = match self.call(&Method::PATCH, &self.callback, Some(state)).await {
+                Ok(body) => return Ok(module_secrets(&body)),
+                Err(error) => error,
+            };
+            let wait = backoff.next_wait();
+            if error.is_refusal() || backoff.attempts() >= ATTEMPTS {
+                return Err(error);
+            }
+            tracing::warn!(%error, retry_in_s = wait.as_secs(), "could not report to the platform");
+            shutdown.sleep(wait).await?;
+        }
+    }
+
+    async fn call(&self, method: &Method, url: &Url, body: Option<&Value>) -> Result<Vec<u8>, CallbackError> {
+        let call = format!("{method} {url}");
+        let mut request =
+            self.http.request(method.clone(), url.clone()).bearer_auth(self.token.expose_secret());
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let unreachable = |error: reqwest::Error| CallbackError::Unreachable {
+            call: call.clone(),
+            reason: causes(&error.without_url()),
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        if status.is_success() {
+            // The status decides. A body that breaks off after it must not make an accepted event a second one.
+            return Ok(response.bytes().await.map(Vec::from).unwrap_or_default());
+        }
+        let location = response.headers().get(reqwest::header::LOCATION).cloned();
+        let mut body = excerpt(&response.bytes().await.unwrap_or_default());
+        if let Some(location) = location {
+            body = format!("a redirect to {location:?}, not followed; check the URL");
+        }
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            Err(CallbackError::Unavailable { call, status, body })
+        } else {
+            Err(CallbackError::Refused { call, status, body })
+        }
+    }
+}
+
+/// An HTTP client of the house: no redirects, so that no credential reaches a host that was not configured.
+pub fn client(timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .timeout(timeout)
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// The start of a body, on one line, for an error message.
+pub fn excerpt(body: &[u8]) -> String {
+    const LENGTH: usize = 200;
+    let text = String::from_utf8_lossy(body);
+    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.is_empty() {
+        return "(empty body)".to_owned();
+    }
+    if let Some((end, _)) = words.char_indices().nth(LENGTH) {
+        words.truncate(end);
+        words.push('…');
+    }
+    words
+}
+
+/// An error with its causes, on one line.
+pub fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+fn parse(name: &'static str, text: &str) -> Result<Url, CallbackError> {
+    let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    url.ok_or(CallbackError::NotUrl { name })
+}
+
+fn senseless(method: &Method, url: &Url, reason: &'static str, body: &[u8]) -> CallbackError {
+    // A body that should have carried secrets is not quoted when it looks like it does.
+    let body = if body.first() == Some(&b'{') { "(not shown)".to_owned() } else { excerpt(body) };
+    CallbackError::Senseless { call: format!("{method} {url}"), reason, body }
+}
+
+/// The secrets in the answer to `running`: `{"module_configuration": {"value": {…}}}`; none if there are none.
+fn module_secrets(body: &[u8]) -> Map<String, Value> {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    match answer.pointer("/module_configuration/value") {
+        Some(Value::Object(secrets)) => secrets.clone(),
+        _ => Map::new(),
+    }
+}
+
+impl std::fmt::Debug for Callback {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Callback").field("callback", &self.callback.as_str()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,125 @@
+//! The two small servers that the platform asks: health on `liveness_port`, metrics on `metrics_port`.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json};
+use axum::routing::get;
+use jiff::Timestamp;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use super::failures::Failures;
+use crate::shutdown::Shutdown;
+
+/// What the trigger tells of its life. Clones share it.
+#[derive(Clone)]
+pub struct Health(Arc<Mutex<Life>>);
+
+struct Life {
+    failures: Failures,
+    last_event: Timestamp,
+    last_heartbeat: Timestamp,
+}
+
+impl Health {
+    /// A life that starts now.
+    pub fn new() -> Self {
+        let now = Timestamp::now();
+        let failures = Failures::new(Instant::now());
+        Self(Arc::new(Mutex::new(Life { failures, last_event: now, last_heartbeat: now })))
+    }
+
+    /// A poll ended well.
+    pub fn heartbeat(&self) {
+        self.with(|life| life.last_heartbeat = Timestamp::now());
+    }
+
+    /// The platform accepted an event.
+    pub fn event_sent(&self) {
+        self.with(|life| {
+            life.last_event = Timestamp::now();
+            life.failures.event_sent(Instant::now());
+        });
+    }
+
+    /// Something failed that is not the platform's own trouble. Logs the critical line if the count makes it one.
+    pub fn failed(&self) {
+        let (critical, count) =
+            self.with(|life| (life.failures.failed(Instant::now()), life.failures.count()));
+        if critical {
+            tracing::error!(
+                critical = true,
+                "{count} failures in a row and no event sent; see the errors above"
+            );
+        }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Life) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The body of `GET /health`. The thresholds are 0: the process waits and retries for as long as it takes, a
+    /// restart would not help it.
+    fn body(&self) -> Value {
+        let date = |time: Timestamp| time.strftime("%Y-%m-%dT%H:%M:%S.%6f").to_string();
+        self.with(|life| {
+            json!({
+                "last_events_time": date(life.last_event),
+                "last_heartbeat": date(life.last_heartbeat),
+                "seconds_without_events_threshold": 0,
+                "last_heartbeat_threshold": 0,
+                "error_count": life.failures.count(),
+            })
+        })
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Serves `GET /health` on `port` until told to stop.
+pub async fn serve_health(health: Health, port: u16, shutdown: Shutdown) {
+    let answer = async |State(health): State<Health>| Json(health.body());
+    serve("health", Router::new().route("/health", get(answer)).with_state(health), port, shutdown).await;
+}
+
+/// Serves `GET /metrics` on `port` until told to stop.
+pub async fn serve_metrics(registry: Registry, port: u16, shutdown: Shutdown) {
+    let answer = async |State(registry): State<Arc<Registry>>| {
+        let mut text = String::new();
+        match prometheus_client::encoding::text::encode(&mut text, &registry) {
+            Ok(()) => {
+                let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                ([(header::CONTENT_TYPE, content_type)], text).into_response()
+            }
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        }
+    };
+    let router = Router::new().route("/", get(answer)).route("/metrics", get(answer));
+    serve("metrics", router.with_state(Arc::new(registry)), port, shutdown).await;
+}
+
+/// A port that is taken is a nuisance, not a reason to lose records: it is said, and the trigger goes on.
+async fn serve(what: &'static str, router: Router, port: u16, shutdown: Shutdown) {
+    let missing = async || {
+        let body = json!({"status_code": 404, "reason": "Endpoint doesn't exist"});
+        (StatusCode::NOT_FOUND, Json(body))
+    };
+    let address = SocketAddr::from(([0, 0, 0, 0], port));
+    match TcpListener::bind(address).await {
+        Ok(listener) => {
+            let server = axum::serve(listener, router.fallback(missing));
+            let _ = shutdown.race(async { server.await }).await;
+        }
+        Err(error) => tracing::warn!(%error, %address, "cannot serve {what}; the trigger goes on without it"),
+    }
+}

@@ -1,0 +1,126 @@
+//! The trigger's metrics, as Prometheus text on `metrics_port`. The names with `symphony_module` are those that the
+//! platform's dashboards know.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Why an object or a record was not delivered.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Cause {
+    /// The cause in a few words, one of a fixed set.
+    pub cause: &'static str,
+}
+
+/// An operation of S3.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Operation {
+    /// `list` or `get`.
+    pub operation: &'static str,
+}
+
+/// The metrics of a trigger. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Records that the platform accepted.
+    pub records_delivered: Counter,
+    /// Records rejected or filtered, as the platform's dashboards know them.
+    pub records_discarded: Counter,
+    /// Records read from objects.
+    pub records_collected: Counter,
+    /// Batches that the platform accepted.
+    pub batches_delivered: Counter,
+    /// Objects delivered whole.
+    pub objects_delivered: Counter,
+    /// Bytes of objects as stored in S3.
+    pub object_bytes: Counter,
+    /// Objects rejected, by cause.
+    pub objects_rejected: Family<Cause, Counter>,
+    /// Calls to S3.
+    pub s3_calls: Family<Operation, Counter>,
+    /// Callbacks that were tried again.
+    pub callback_retries: Counter,
+    /// Seconds from the start of a batch's delivery to its acceptance.
+    pub delivery_seconds: Histogram,
+    /// Seconds between the last change of the newest delivered object and its delivery.
+    pub lag_seconds: Gauge<f64, AtomicU64>,
+    /// Objects found and not delivered yet.
+    pub objects_waiting: Gauge,
+}
+
+impl Metrics {
+    /// The metrics, and the registry that encodes them.
+    pub fn new() -> (Self, Registry) {
+        let metrics = Self {
+            records_delivered: Counter::default(),
+            records_discarded: Counter::default(),
+            records_collected: Counter::default(),
+            batches_delivered: Counter::default(),
+            objects_delivered: Counter::default(),
+            object_bytes: Counter::default(),
+            objects_rejected: Family::default(),
+            s3_calls: Family::default(),
+            callback_retries: Counter::default(),
+            delivery_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
+            lag_seconds: Gauge::default(),
+            objects_waiting: Gauge::default(),
+        };
+        let mut registry = Registry::default();
+        let common = registry.sub_registry_with_prefix("symphony_module_common");
+        common.register(
+            "forwarded_events",
+            "Records that the platform accepted",
+            metrics.records_delivered.clone(),
+        );
+        common.register(
+            "discarded_events",
+            "Records that were not delivered",
+            metrics.records_discarded.clone(),
+        );
+        // The platform's dashboards know these two without a unit in the name.
+        common.register(
+            "forward_events_duration",
+            "Seconds to deliver a batch",
+            metrics.delivery_seconds.clone(),
+        );
+        common.register(
+            "events_lags",
+            "Seconds from an object's writing to its delivery",
+            metrics.lag_seconds.clone(),
+        );
+        let aws = registry.sub_registry_with_prefix("symphony_module_aws");
+        aws.register("collected_events", "Records read from objects", metrics.records_collected.clone());
+        let own = registry.sub_registry_with_prefix("aws_flowlogs");
+        own.register(
+            "batches_delivered",
+            "Batches that the platform accepted",
+            metrics.batches_delivered.clone(),
+        );
+        own.register("objects_delivered", "Objects delivered whole", metrics.objects_delivered.clone());
+        own.register_with_unit(
+            "objects_read",
+            "Bytes of objects as in S3",
+            Unit::Bytes,
+            metrics.object_bytes.clone(),
+        );
+        own.register("objects_rejected", "Objects not delivered, by cause", metrics.objects_rejected.clone());
+        own.register(
+            "objects_waiting",
+            "Objects found and not delivered yet",
+            metrics.objects_waiting.clone(),
+        );
+        own.register("s3_calls", "Calls to S3, by operation", metrics.s3_calls.clone());
+        own.register("callback_retries", "Callbacks that were tried again", metrics.callback_retries.clone());
+        (metrics, registry)
+    }
+
+    /// Counts an object that is not delivered.
+    pub fn object_rejected(&self, cause: &'static str) {
+        self.objects_rejected.get_or_create(&Cause { cause }).inc();
+    }
+}
