@@ -1,0 +1,57 @@
+//! The world around the module: what it meets in production, as servers on a loopback port that a test can watch
+//! and break. The playground runs on the same code.
+//!
+//! - [`s3`]: S3 and STS on the real wire protocol, signatures included, over an in-memory store
+//! - [`platform`]: the platform's callback, secrets and logs
+//! - [`intake`]: where events end up
+//! - [`flowlogs`]: keys and contents as AWS writes them
+//! - [`module`]: the real binary as a process
+//! - [`playbook`]: a playbook template, rendered and run
+//!
+//! Every server stops when its handle is dropped.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "code of tests: a broken assumption ends the test, and the rules of the module are not for the world around it"
+)]
+
+pub mod clock;
+pub mod flowlogs;
+pub mod intake;
+pub mod module;
+pub mod platform;
+pub mod playbook;
+pub mod s3;
+pub mod script;
+mod wire;
+
+use std::time::{Duration, Instant};
+
+/// Asks `condition` again and again until it holds or `timeout` is over; says whether it came to hold.
+///
+/// Stands where a sleep would: a test goes on at once when the condition holds.
+pub async fn eventually(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let deadline = Instant::now() + timeout;
+    loop {
+        if condition() {
+            return true;
+        }
+        if Instant::now() >= deadline {
+            return false;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// A port on 127.0.0.1 that was free a moment ago, for a process that cannot say which one it took.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
