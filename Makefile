@@ -1,0 +1,39 @@
+.DEFAULT_GOAL := help
+.PHONY: help test lint fmt clippy doc deny manifests manifests-check unit
+
+CARGO_DENY_VERSION := 0.20.2
+# Tools that the registry gives are kept here, compiled once, away from the project's own target.
+TOOLS := .tools
+CARGO_DENY := $(TOOLS)/bin/cargo-deny
+
+help: ## Say what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+test: lint unit ## Everything that CI runs: lint, then every test
+
+lint: fmt clippy doc deny ## Format, clippy, docs and dependencies, all without a warning
+
+fmt: ## Check the format
+	cargo fmt --all --check
+
+clippy: ## Check with clippy, warnings are errors
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## Build the docs, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+# The database of advisories is fetched from the network; where it cannot be, the rest is still checked, and said so.
+deny: $(CARGO_DENY) ## Check licences, sources and advisories of the dependencies
+	$(CARGO_DENY) --locked check licenses bans sources
+	@if $(CARGO_DENY) --locked fetch db; then $(CARGO_DENY) --locked check advisories; \
+	else echo "deny: the database of advisories cannot be fetched here; advisories were NOT checked"; fi
+
+$(CARGO_DENY):
+	cargo install --locked cargo-deny@$(CARGO_DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
+	rm -rf $(TOOLS)/target
+
+unit: ## Run every test, the ones of the manifests and of the README included
+	cargo test --workspace --locked
+
+manifests: ## Write the manifests, the playbook template and the README's tables anew
+	cargo run --quiet --locked -- manifests --write .
