@@ -1,0 +1,230 @@
+//! What the platform's library and its playbook editor know of the module: manifests and playbook template, generated
+//! from the types that read the configuration, so that a form offers what the code takes.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::Path;
+
+use base64::Engine as _;
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
+
+use crate::action::arguments::PushArguments;
+use crate::action::results::PushResults;
+use crate::config::{ModuleConfiguration, TriggerArguments, schema_of};
+
+mod tables;
+
+/// The module's name in the platform's library. Published: it never changes.
+pub const MODULE_UUID: &str = "4f498235-5213-4251-90a7-1e9e4c294208";
+/// The trigger's. Published: it never changes.
+pub const TRIGGER_UUID: &str = "2f2b27da-31b2-4c3d-9942-9bd9fe1bc2c9";
+/// The action's. Published: it never changes.
+pub const ACTION_UUID: &str = "c171f895-df48-4af2-ab76-db482d7c550e";
+/// The playbook template's. Published: it never changes.
+pub const TEMPLATE_UUID: &str = "d3a3babd-babd-4031-bc65-10ac119e4a3a";
+
+/// The command that the platform starts for the trigger.
+pub const TRIGGER_COMMAND: &str = "fetch_flowlogs";
+/// The command that the platform starts for a run of the action.
+pub const ACTION_COMMAND: &str = "push_events";
+
+const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
+const LOGO: &[u8] = include_bytes!("../logo.svg");
+const TRIGGER_NAME: &str = "Fetch VPC Flow Logs";
+const ACTION_NAME: &str = "Push events to intake";
+
+/// What a playbook run gets from the trigger. Only its schema is used: a run gets the file's name.
+#[derive(JsonSchema)]
+#[schemars(title = "Flow log records")]
+#[allow(dead_code, reason = "the trigger writes this as JSON; the type is here for its schema")]
+struct TriggerResults {
+    /// The file that holds the records, as a JSON array; give it to Push events to intake as `events_path`, e.g. {{ node.0['records_path'] }}
+    #[schemars(title = "File of the records")]
+    records_path: String,
+    /// What the file holds: an array with one text for each record
+    #[schemars(title = "Records")]
+    records: Option<Vec<String>>,
+}
+
+/// Every generated file: its path in the repository, and its text.
+pub fn all() -> Vec<(&'static str, String)> {
+    [
+        ("manifest.json", module()),
+        ("trigger_fetch_flowlogs.json", trigger()),
+        ("action_push_events.json", action()),
+        ("templates/aws-flowlogs.json", template()),
+    ]
+    .map(|(name, value)| (name, format!("{value:#}\n")))
+    .into()
+}
+
+/// The command `manifests`. Without a folder, the text is every file under its name, as one JSON object. With one, the
+/// files are written there, the tables of its README.md are renewed, and the text says what was written.
+///
+/// # Errors
+/// When a file cannot be read or written; the message names it.
+pub fn run(write: Option<&Path>) -> io::Result<String> {
+    let Some(folder) = write else {
+        let files: Map<String, Value> = [module(), trigger(), action(), template()]
+            .into_iter()
+            .zip(all())
+            .map(|(value, (name, _))| (name.to_owned(), value))
+            .collect();
+        return Ok(format!("{:#}\n", Value::Object(files)));
+    };
+    let mut written = String::new();
+    for (name, text) in all() {
+        let path = folder.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(|error| naming(parent, &error))?;
+        }
+        std::fs::write(&path, text).map_err(|error| naming(&path, &error))?;
+        let _ = writeln!(written, "{}", path.display());
+    }
+    let readme = folder.join("README.md");
+    match std::fs::read_to_string(&readme) {
+        Ok(text) => {
+            std::fs::write(&readme, with_tables(&text)).map_err(|error| naming(&readme, &error))?;
+            let _ = writeln!(written, "{} (tables)", readme.display());
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(naming(&readme, &error)),
+    }
+    Ok(written)
+}
+
+/// The text of a page with what stands between its markers, e.g. `<!-- table: trigger -->` and `<!-- end -->`, renewed.
+pub fn with_tables(page: &str) -> String {
+    let tables = [
+        ("account", tables::of(&form::<ModuleConfiguration>(), &ModuleConfiguration::SECRETS)),
+        ("trigger", tables::of(&form::<TriggerArguments>(), &[])),
+        ("action", tables::of(&form::<PushArguments>(), &[])),
+        ("results", tables::of(&form::<PushResults>(), &[])),
+    ];
+    tables.iter().fold(page.to_owned(), |page, (name, table)| tables::renewed(&page, name, table))
+}
+
+fn naming(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+fn module() -> Value {
+    let mut configuration = form::<ModuleConfiguration>();
+    if let Some(properties) = configuration.as_object_mut() {
+        properties.insert("secrets".to_owned(), json!(ModuleConfiguration::SECRETS));
+    }
+    json!({
+        "uuid": MODULE_UUID,
+        "name": "AWS VPC Flow Logs",
+        "slug": env!("CARGO_PKG_NAME"),
+        "description": "Amazon VPC Flow Logs record the IP traffic of the network interfaces in a VPC, accepted and rejected.\nThis module fetches them from the S3 bucket that AWS delivers them to and pushes them to an intake of the format AWS Flowlogs.",
+        "version": env!("CARGO_PKG_VERSION"),
+        "categories": ["Cloud Providers"],
+        "supports_validation": true,
+        "configuration": configuration,
+    })
+}
+
+fn trigger() -> Value {
+    json!({
+        "uuid": TRIGGER_UUID,
+        "name": TRIGGER_NAME,
+        "description": "Fetch the records of new VPC Flow Logs from an S3 bucket, and start a run of the playbook for each batch of them",
+        "docker_parameters": TRIGGER_COMMAND,
+        "arguments": with_draft(form::<TriggerArguments>()),
+        "results": with_draft(form::<TriggerResults>()),
+    })
+}
+
+fn action() -> Value {
+    json!({
+        "uuid": ACTION_UUID,
+        "name": ACTION_NAME,
+        "description": "Push events, given as they are or in a file, to an intake",
+        "docker_parameters": ACTION_COMMAND,
+        "arguments": with_draft(form::<PushArguments>()),
+        "results": with_draft(form::<PushResults>()),
+    })
+}
+
+fn template() -> Value {
+    let icon =
+        format!("data:image/svg+xml;base64,{}", base64::engine::general_purpose::STANDARD.encode(LOGO));
+    json!({
+        "name": "Collect AWS VPC Flow Logs",
+        "uuid": TEMPLATE_UUID,
+        "workspace": "Operation Center",
+        "description": "Fetches VPC Flow Logs from an S3 bucket and pushes them to an intake. Before you start it: choose the AWS account and the bucket in the trigger, and give the key of an intake of the format AWS Flowlogs in the action.",
+        "tags": ["aws", "vpc", "flow logs", "events"],
+        "nodes": {
+            "0": {
+                "name": TRIGGER_NAME,
+                "type": "trigger",
+                "module_uuid": MODULE_UUID,
+                "trigger_uuid": TRIGGER_UUID,
+                "icon": icon,
+                "outputs": {"default": ["1"]},
+            },
+            "1": {
+                "name": ACTION_NAME,
+                "type": "action",
+                "module_uuid": MODULE_UUID,
+                "action_uuid": ACTION_UUID,
+                "icon": icon,
+                "outputs": {"default": []},
+                "arguments": {"events_path": "{{ node.0['records_path'] }}", "intake_key": ""},
+            },
+        },
+    })
+}
+
+/// The schema of `T` as the editor makes a form of it: without what only the code needs to know.
+fn form<T: JsonSchema>() -> Value {
+    let mut schema = schema_of::<T>().to_value();
+    let title = schema.get("title").cloned().unwrap_or_default();
+    let required = schema.get("required").cloned().unwrap_or_else(|| json!([]));
+    let mut properties = schema.get_mut("properties").map(Value::take).unwrap_or_else(|| json!({}));
+    for property in properties.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if let Value::Object(property) = property {
+            tidy(property);
+        }
+    }
+    json!({"title": title, "type": "object", "properties": properties, "required": required})
+}
+
+/// Leaves out of a property's schema what says nothing in a form: `null` beside the type, the width of an integer, a
+/// default that is nothing, items that may be anything, the line breaks of a comment. What a reader looks for comes
+/// first.
+fn tidy(property: &mut Map<String, Value>) {
+    if let Some(Value::Array(types)) = property.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            property.insert("type".to_owned(), only);
+        }
+    }
+    property.retain(|key, value| match key.as_str() {
+        "format" => !value.as_str().is_some_and(|format| format.contains("int")),
+        "default" => !value.is_null() && value != "",
+        "items" => !value.is_boolean(),
+        _ => true,
+    });
+    if let Some(Value::String(description)) = property.get_mut("description") {
+        *description = description.replace('\n', " ");
+    }
+    if let Some(Value::Object(items)) = property.get_mut("items") {
+        tidy(items);
+    }
+    for key in ["default", "type", "description", "title"] {
+        if let Some(value) = property.shift_remove(key) {
+            property.shift_insert(0, key.to_owned(), value);
+        }
+    }
+}
+
+fn with_draft(form: Value) -> Value {
+    let Value::Object(form) = form else { return form };
+    let draft = ("$schema".to_owned(), Value::from(DRAFT));
+    Value::Object(std::iter::once(draft).chain(form).collect())
+}
