@@ -5,5 +5,6 @@ pub mod failures;
 pub mod health;
 pub mod logs;
 pub mod metrics;
+pub mod rope;
 pub mod storage;
 pub mod values;

@@ -1,19 +1,28 @@
 //! The calls to the platform: secrets, events, results, logs. Each carries the bearer token, none follows a redirect.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::logs::LogLine;
+use super::rope::Rope;
 use super::values::{ValueError, Values};
 use crate::retry::Backoff;
 use crate::shutdown::{Shutdown, Stopped};
 
 /// The platform gives up on a call after this time, and so do we.
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A body of many megabytes gets the time that it needs at this speed, on top.
+const SLOWEST_BYTES_PER_SECOND: u64 = 1024 * 1024;
+
+/// How long the last report of a run may take after the order to stop.
+const LAST_REPORT: Duration = Duration::from_secs(4);
 
 /// Attempts at secrets and at results, as the platform's own SDK makes them.
 const ATTEMPTS: u32 = 10;
@@ -175,13 +184,13 @@ impl Callback {
     /// Sends an event, once. Any 2xx is an acceptance, whatever the body.
     pub async fn send_event(&self, event: &Event<'_>) -> Result<(), CallbackError> {
         let body = serde_json::to_value(event).unwrap_or_default();
-        self.call(&Method::POST, &self.callback, Some(&body)).await.map(drop)
+        self.call(&Method::POST, &self.callback, Some(Payload::Json(&body))).await.map(drop)
     }
 
     /// Sends log lines, once.
     pub async fn send_logs(&self, lines: &[LogLine]) -> Result<(), CallbackError> {
         let body = serde_json::json!({ "logs": lines });
-        self.call(&Method::POST, &self.logs, Some(&body)).await.map(drop)
+        self.call(&Method::POST, &self.logs, Some(Payload::Json(&body))).await.map(drop)
     }
 
     /// Reports an action's state and gives the module's secrets that the answer carries. A refusal is final; anything
@@ -191,9 +200,40 @@ impl Callback {
         state: &Value,
         shutdown: &Shutdown,
     ) -> Result<Map<String, Value>, CallbackError> {
+        self.report_rope(&Rope::from(state), shutdown).await
+    }
+
+    /// Sends the last report of an action or a validation, whose JSON need not fit into memory. 409 is no error: the
+    /// platform has ended the run itself. After the order to stop the report gets a few seconds, and then what became
+    /// of it is only logged: the platform waits for the process, not for the report.
+    pub async fn report_end(&self, report: &Rope, shutdown: &Shutdown) -> Result<(), CallbackError> {
+        let mut reported = pin!(self.report_rope(report, shutdown));
+        let reported = tokio::select! {
+            reported = &mut reported => reported,
+            () = shutdown.stopped() => {
+                let last = tokio::time::timeout(LAST_REPORT, reported).await;
+                last.unwrap_or(Err(CallbackError::Stopped(Stopped)))
+            }
+        };
+        match reported {
+            Ok(_) => Ok(()),
+            Err(error) if error.status() == Some(StatusCode::CONFLICT) => Ok(()),
+            Err(error) if shutdown.is_stopping() => {
+                tracing::warn!("the platform does not know how the run ended: {error}");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn report_rope(
+        &self,
+        state: &Rope,
+        shutdown: &Shutdown,
+    ) -> Result<Map<String, Value>, CallbackError> {
         let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
         loop {
-            let error = match self.call(&Method::PATCH, &self.callback, Some(state)).await {
+            let error = match self.call(&Method::PATCH, &self.callback, Some(Payload::Rope(state))).await {
                 Ok(body) => return Ok(module_secrets(&body)),
                 Err(error) => error,
             };
@@ -206,13 +246,23 @@ impl Callback {
         }
     }
 
-    async fn call(&self, method: &Method, url: &Url, body: Option<&Value>) -> Result<Vec<u8>, CallbackError> {
+    async fn call(
+        &self,
+        method: &Method,
+        url: &Url,
+        body: Option<Payload<'_>>,
+    ) -> Result<Vec<u8>, CallbackError> {
         let call = format!("{method} {url}");
         let mut request =
             self.http.request(method.clone(), url.clone()).bearer_auth(self.token.expose_secret());
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+        request = match body {
+            None => request,
+            Some(Payload::Json(body)) => request.json(body),
+            Some(Payload::Rope(body)) => request
+                .header(CONTENT_TYPE, "application/json")
+                .timeout(TIMEOUT + Duration::from_secs(body.length() / SLOWEST_BYTES_PER_SECOND))
+                .body(reqwest::Body::wrap(body.clone())),
+        };
         let unreachable = |error: reqwest::Error| CallbackError::Unreachable {
             call: call.clone(),
             reason: causes(&error.without_url()),
@@ -234,6 +284,12 @@ impl Callback {
             Err(CallbackError::Refused { call, status, body })
         }
     }
+}
+
+/// A body on its way to the platform.
+enum Payload<'a> {
+    Json(&'a Value),
+    Rope(&'a Rope),
 }
 
 /// An HTTP client of the house: no redirects, so that no credential reaches a host that was not configured.

@@ -1,6 +1,6 @@
 //! The storage that the platform lends to a module: files under one root, named by relative paths.
 
-use std::io::Write as _;
+use std::io::{Read, Write as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -111,11 +111,28 @@ impl Storage {
         path: &str,
         content: impl AsRef<[u8]> + Send + 'static,
     ) -> Result<(), StorageError> {
+        self.write_with(path, move |file| file.write_all(content.as_ref())).await
+    }
+
+    /// Writes a file as [`Storage::write`] does, with all that `content` gives, which need not fit into memory.
+    pub async fn write_from(
+        &self,
+        path: &str,
+        mut content: impl Read + Send + 'static,
+    ) -> Result<(), StorageError> {
+        self.write_with(path, move |file| std::io::copy(&mut content, file).map(drop)).await
+    }
+
+    async fn write_with(
+        &self,
+        path: &str,
+        fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()> + Send + 'static,
+    ) -> Result<(), StorageError> {
         self.blocking(path, "write", move |file| {
             let folder = file.parent().unwrap_or(Path::new("."));
             std::fs::create_dir_all(folder)?;
             let mut temporary = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
-            temporary.write_all(content.as_ref())?;
+            fill(temporary.as_file_mut())?;
             temporary.as_file().sync_all()?;
             make_readable(temporary.as_file())?;
             temporary.persist(file).map_err(|error| error.error)?;

@@ -1,0 +1,248 @@
+//! What a run leaves behind: the IDs of what was accepted, the file of what could not be sent, and the last report.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::chunk::Cut;
+use super::events::{EVENT_BYTES_MAX, Rejects};
+use super::post::{Posted, Receipt};
+use crate::platform::rope::{Part, Rope};
+use crate::platform::storage::{Storage, StorageError};
+
+/// IDs that are kept in memory, in bytes; the rest goes into a temporary file. A batch of the trigger stays far below.
+const IDS_BYTES_IN_MEMORY: usize = 4 * 1024 * 1024;
+
+/// The results of the action, as the manifest declares them.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(title = "Results of Push events")]
+pub struct PushResults {
+    /// The IDs that the intake gave to the events, in the order of the events
+    #[schemars(title = "Event IDs")]
+    pub event_ids: Vec<String>,
+    /// How many events the intake would not take because they are longer than 250,000 bytes; absent if there are none
+    #[schemars(title = "Rejected events")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_events: Option<u64>,
+    /// The file with those events as a JSON array, relative to the storage of the playbook run; absent if there are none
+    #[schemars(title = "File of rejected events")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected_events_path: Option<String>,
+}
+
+/// The IDs of the accepted events, chunk by chunk.
+#[derive(Default)]
+pub struct Ids {
+    chunks: BTreeMap<usize, Part>,
+    memory_bytes: usize,
+    file: Option<Arc<File>>,
+    file_bytes: u64,
+}
+
+impl Ids {
+    /// Adds those of the chunk with this index.
+    pub fn add(&mut self, chunk: usize, receipt: Receipt) {
+        if receipt.count > 0 {
+            let part = self.part(receipt.ids);
+            self.chunks.insert(chunk, part);
+        }
+    }
+
+    fn part(&mut self, ids: String) -> Part {
+        if self.memory_bytes + ids.len() > IDS_BYTES_IN_MEMORY {
+            match self.part_of_file(ids.as_bytes()) {
+                Ok(part) => return part,
+                // Rather too much memory than an ID that is lost.
+                Err(error) => tracing::debug!(%error, "no temporary file, the ids stay in memory"),
+            }
+        }
+        self.memory_bytes += ids.len();
+        Part::Memory(ids.into())
+    }
+
+    fn part_of_file(&mut self, ids: &[u8]) -> std::io::Result<Part> {
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(Arc::new(tempfile::tempfile()?)),
+        };
+        let (offset, length) = (self.file_bytes, ids.len() as u64);
+        file.write_all_at(ids, offset)?;
+        self.file_bytes += length;
+        Ok(Part::File { file: Arc::clone(file), offset, length })
+    }
+}
+
+/// The events that the intake would not take, in a temporary file until they are all known.
+#[derive(Default)]
+pub struct RejectedEvents {
+    file: Option<File>,
+    /// How many.
+    pub count: u64,
+    /// The longest of them, in bytes of its text.
+    pub longest_bytes: u64,
+    written_bytes: u64,
+    /// Up to the end of the last event that is complete.
+    complete_bytes: u64,
+}
+
+impl RejectedEvents {
+    /// Puts the events into a file of the storage and gives its path; `None` if there are none.
+    pub async fn keep(self, storage: &Storage) -> Result<Option<String>, StorageError> {
+        let Some(mut file) = self.file.filter(|_| self.count > 0) else { return Ok(None) };
+        let path = format!("rejected_events-{}.json", Uuid::new_v4());
+        let closed = close_array(&mut file, self.complete_bytes);
+        closed.map_err(|source| StorageError::Io { action: "fill", path: (&path).into(), source })?;
+        storage.write_from(&path, file).await?;
+        Ok(Some(path))
+    }
+}
+
+/// Closes the array behind the last event that is complete, and goes to its start.
+fn close_array(file: &mut File, complete_bytes: u64) -> std::io::Result<()> {
+    file.set_len(complete_bytes)?;
+    file.seek(SeekFrom::Start(complete_bytes))?;
+    file.write_all(b"]")?;
+    file.rewind()
+}
+
+impl Rejects for RejectedEvents {
+    fn piece(&mut self, text: &[u8]) -> std::io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(tempfile::tempfile()?),
+        };
+        if self.written_bytes == self.complete_bytes {
+            file.write_all(if self.count == 0 { b"[" } else { b"," })?;
+            self.written_bytes += 1;
+        }
+        file.write_all(text)?;
+        self.written_bytes += text.len() as u64;
+        Ok(())
+    }
+
+    fn end(&mut self, event_bytes: u64, reason: &'static str) -> std::io::Result<()> {
+        self.count += 1;
+        self.longest_bytes = self.longest_bytes.max(event_bytes);
+        self.complete_bytes = self.written_bytes;
+        tracing::debug!(event_bytes, reason, "an event cannot be sent");
+        Ok(())
+    }
+}
+
+/// How a run ended.
+#[derive(Default)]
+pub struct Outcome {
+    /// What was sent, if it came to sending.
+    pub sent: Option<Sent>,
+    /// Why not everything was.
+    pub error: Option<String>,
+}
+
+/// What was sent, and what was not.
+#[derive(Default)]
+pub struct Sent {
+    /// The IDs of the accepted events.
+    pub ids: Ids,
+    /// How many events were rejected before they were sent.
+    pub rejected: u64,
+    /// The file that holds them.
+    pub rejected_path: Option<String>,
+}
+
+/// Sums up: what was accepted, what is missing, and where the rejected events are.
+pub async fn conclude(posted: Posted, cut: Option<Cut>, storage: &Storage) -> Outcome {
+    let (ended, rejected) = match cut {
+        Some(Cut { ended, rejected }) => (ended.map_err(|error| error.to_string()), rejected),
+        None => (Err("reading the events broke off".to_owned()), RejectedEvents::default()),
+    };
+    let mut error = shortfall(&posted, ended);
+    let (rejected_count, longest_bytes) = (rejected.count, rejected.longest_bytes);
+    let rejected_path = rejected.keep(storage).await.unwrap_or_else(|cause| {
+        let lost = format!("{rejected_count} events that the intake would not take cannot be kept: {cause}");
+        error = Some(
+            error
+                .take()
+                .map_or_else(|| format!("{lost}; no file is removed"), |error| format!("{error}; {lost}")),
+        );
+        None
+    });
+    if rejected_count > 0 {
+        let file = rejected_path.as_deref();
+        tracing::warn!(
+            events = rejected_count,
+            longest_bytes,
+            file,
+            "events were set aside: the intake takes {EVENT_BYTES_MAX} bytes of text at most"
+        );
+    }
+    let Posted { ids, accepted, chunks, .. } = posted;
+    tracing::info!(events = accepted, posts = chunks, "the intake accepted events");
+    Outcome { sent: Some(Sent { ids, rejected: rejected_count, rejected_path }), error }
+}
+
+/// Says why not all events were accepted; `None` if they were.
+fn shortfall(posted: &Posted, ended: Result<(), String>) -> Option<String> {
+    let Posted { accepted, events, unknown, failure, stopped, .. } = posted;
+    let (why, count) = match (failure, ended) {
+        (_, _) if *stopped => {
+            ("stopped by the platform before all events were sent".to_owned(), format!("at least {events}"))
+        }
+        (Some((_, error)), Ok(())) => (error.to_string(), events.to_string()),
+        (Some((_, error)), Err(end)) => (format!("{error}, and {end}"), format!("at least {events}")),
+        (None, Err(end)) => (end, format!("at least {events}")),
+        (None, Ok(())) => return None,
+    };
+    let mut text = format!("{why}; {accepted} of {count} events were accepted");
+    if *unknown > 0 {
+        text.push_str(&format!(", and {unknown} more may have been"));
+    }
+    text.push_str("; no file is removed");
+    if accepted + unknown > 0 {
+        text.push_str(", sending all of it again would repeat what was accepted");
+    }
+    Some(text)
+}
+
+impl Outcome {
+    /// A run that came to nothing.
+    pub fn failed(error: &dyn std::fmt::Display) -> Self {
+        Self { sent: None, error: Some(error.to_string()) }
+    }
+
+    /// The report to the platform, with the keys that have a value: `status`, `results`, `error`, `logs`.
+    pub fn into_report(self, logs: Option<String>) -> Rope {
+        let mut report = Rope::default();
+        report.push_text(r#"{"status":"finished""#);
+        if let Some(sent) = self.sent {
+            report.push_text(r#","results":{"event_ids":["#);
+            for (place, part) in sent.ids.chunks.into_values().enumerate() {
+                if place > 0 {
+                    report.push_text(",");
+                }
+                report.push(part);
+            }
+            report.push_text("]");
+            if sent.rejected > 0 {
+                report.push_text(format!(r#","rejected_events":{}"#, sent.rejected));
+            }
+            if let Some(path) = sent.rejected_path {
+                report.push_text(format!(r#","rejected_events_path":{}"#, json!(path)));
+            }
+            report.push_text("}");
+        }
+        for (name, text) in [("error", self.error), ("logs", logs)] {
+            if let Some(text) = text {
+                report.push_text(format!(r#","{name}":{}"#, json!(text)));
+            }
+        }
+        report.push_text("}");
+        report
+    }
+}

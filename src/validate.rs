@@ -1,0 +1,301 @@
+//! `validate_module_configuration`: proves the account with a call that every user may make.
+//!
+//! `sts:GetCallerIdentity` needs no permission, so that whatever it is refused for lies in the key, the secret or the
+//! region. The client knows the module configuration and nothing else, as the one for the bucket does.
+
+use std::time::Duration;
+
+use aws_sdk_sts::config::retry::RetryConfig;
+use aws_sdk_sts::config::timeout::TimeoutConfig;
+use aws_sdk_sts::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
+use secrecy::ExposeSecret as _;
+use serde_json::{Map, Value, json};
+
+use crate::config::{self, ConfigError, MODULE, ModuleConfiguration, overlay};
+use crate::platform::callback::{Callback, CallbackError, causes};
+use crate::platform::logs::LogQueue;
+use crate::platform::rope::Rope;
+use crate::platform::values::{ValueError, Values};
+use crate::shutdown::{Shutdown, Stopped};
+
+/// Time for the whole call, attempts and waits included: somebody waits for the answer in a form.
+const CALL: Duration = Duration::from_secs(20);
+
+/// What is wrong with the account, in words for the one who entered it.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The platform did not hand the secrets over.
+    #[error(transparent)]
+    Platform(CallbackError),
+    /// The order to stop came first.
+    #[error("stopped by the platform before the account was checked")]
+    Stopped(#[from] Stopped),
+    /// A value is missing or malformed.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// The module configuration is incomplete or of the wrong form.
+    #[error(transparent)]
+    Configuration(#[from] ConfigError),
+    /// The region cannot be one.
+    #[error(
+        "`aws_region_name` is {0:?}, which is not the name of an AWS region; it must look like eu-west-3"
+    )]
+    NotRegion(String),
+    /// The key is one half of temporary credentials.
+    #[error(
+        "`aws_access_key` begins with ASIA: it belongs to temporary credentials, which need a session token and soon end; create an access key of an IAM user, which begins with AKIA"
+    )]
+    TemporaryKey,
+    /// STS does not know the key.
+    #[error(
+        "AWS does not know the access key ID in `aws_access_key` ({code}): check that it is copied whole, that the key exists and is active, and, if {region} is a region that has to be enabled, that the account has enabled it"
+    )]
+    UnknownKey {
+        /// What STS called it.
+        code: String,
+        /// The region that was asked.
+        region: String,
+    },
+    /// The secret is not that of the key.
+    #[error(
+        "the secret in `aws_secret_access_key` does not belong to the access key ID in `aws_access_key` ({code}): enter both again, from the same access key{}", if *.without_secrets { "; the platform handed over no secrets, so the value in the module configuration itself was used" } else { "" }
+    )]
+    WrongSecret {
+        /// What STS called it.
+        code: String,
+        /// Whether the platform's answer had no secrets.
+        without_secrets: bool,
+    },
+    /// The signature is too old or of the future.
+    #[error(
+        "AWS refused the time of the request ({code}): the clock of the machine that runs this module is wrong; the account was not checked"
+    )]
+    Clock {
+        /// What STS called it.
+        code: String,
+    },
+    /// A policy of the organisation, or something else that STS says no to.
+    #[error("AWS refused to check the account: {code}: {message}")]
+    Refused {
+        /// What STS called it.
+        code: String,
+        /// What STS said.
+        message: String,
+    },
+    /// STS could not be reached.
+    #[error(
+        "cannot reach AWS at {endpoint}: {reason}; check that `aws_region_name` ({region}) is an existing region, and that the network lets this module reach it"
+    )]
+    Unreachable {
+        /// Host, or the URL that was configured.
+        endpoint: String,
+        /// What broke.
+        reason: String,
+        /// The region that was asked.
+        region: String,
+    },
+    /// What came back makes no sense.
+    #[error("{endpoint} gave an answer that is not one of AWS: {reason}")]
+    Senseless {
+        /// Host, or the URL that was configured.
+        endpoint: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Runs the validation from the first report to the last. What is wrong with the account is told to the platform; only
+/// what cannot be told is an error here.
+pub async fn run(values: &Values, _logs: &LogQueue, shutdown: &Shutdown) -> Result<(), CallbackError> {
+    let callback = Callback::from_values(values)?;
+    let checked = check(&callback, values, shutdown).await;
+    let results = json!({"success": checked.is_ok()});
+    let report = match checked {
+        Ok(Identity { account, arn }) => {
+            tracing::info!(account, arn, "the account works");
+            json!({"status": "finished", "results": results})
+        }
+        Err(error) => {
+            tracing::error!("{error}");
+            json!({"status": "finished", "results": results, "error": error.to_string()})
+        }
+    };
+    callback.report_end(&Rope::from(&report), shutdown).await
+}
+
+/// Who the key belongs to.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    account: String,
+    arn: String,
+}
+
+async fn check(callback: &Callback, values: &Values, shutdown: &Shutdown) -> Result<Identity, AccountError> {
+    let running = json!({"status": "running"});
+    let secrets =
+        shutdown.race(callback.report(&running, shutdown)).await?.map_err(AccountError::Platform)?;
+    let without_secrets = secrets.is_empty();
+    let account = read(values, secrets)?;
+    let endpoint = endpoint(values)?;
+    check_form(&account, endpoint.is_some())?;
+    let called = shutdown.race(client(&account, endpoint.as_deref()).get_caller_identity().send()).await?;
+    let identity = called.map_err(|error| {
+        let region = account.aws_region_name.trim();
+        explain(&error, region, endpoint.as_deref(), without_secrets)
+    })?;
+    Ok(Identity { account: identity.account.unwrap_or_default(), arn: identity.arn.unwrap_or_default() })
+}
+
+fn read(values: &Values, secrets: Map<String, Value>) -> Result<ModuleConfiguration, AccountError> {
+    let mut given = values.required_json("module_configuration")?;
+    overlay(&mut given, secrets);
+    Ok(config::read::<ModuleConfiguration>(MODULE, given)?.warn_unknown(MODULE))
+}
+
+/// The endpoint that stands in for STS, if one is configured.
+fn endpoint(values: &Values) -> Result<Option<String>, ValueError> {
+    let endpoint = values.text("aws_endpoint_url_sts")?.or(values.text("aws_endpoint_url")?);
+    Ok(endpoint.map(|endpoint| endpoint.trim().to_owned()))
+}
+
+/// What can be said without asking. A server that stands in for AWS may name its regions as it likes.
+fn check_form(account: &ModuleConfiguration, stands_in: bool) -> Result<(), AccountError> {
+    let region = account.aws_region_name.trim();
+    if !stands_in && !looks_like_region(region) {
+        return Err(AccountError::NotRegion(region.to_owned()));
+    }
+    if account.aws_access_key.trim().starts_with("ASIA") {
+        return Err(AccountError::TemporaryKey);
+    }
+    Ok(())
+}
+
+/// Whether a name is built like `eu-west-3` or `us-gov-east-1`. A region that does not exist has no STS: its name is
+/// found wrong when it is asked for.
+fn looks_like_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    match parts.as_slice() {
+        [words @ .., number] => {
+            words.len() >= 2 && words.iter().all(is_word) && matches!(number.as_bytes(), [b'1'..=b'9'])
+        }
+        [] => false,
+    }
+}
+
+fn client(account: &ModuleConfiguration, endpoint: Option<&str>) -> aws_sdk_sts::Client {
+    let secret = account.aws_secret_access_key.expose_secret().trim();
+    let key = Credentials::new(account.aws_access_key.trim(), secret, None, None, "module configuration");
+    let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_timeout(CALL);
+    let mut config = aws_sdk_sts::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(account.aws_region_name.trim().to_owned()))
+        .credentials_provider(key)
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .timeout_config(timeouts.build());
+    if let Some(endpoint) = endpoint {
+        config = config.endpoint_url(endpoint);
+    }
+    aws_sdk_sts::Client::from_conf(config.build())
+}
+
+/// Puts a failed call into words.
+fn explain(
+    error: &SdkError<GetCallerIdentityError>,
+    region: &str,
+    endpoint: Option<&str>,
+    without_secrets: bool,
+) -> AccountError {
+    let region = region.to_owned();
+    let endpoint = endpoint.map_or_else(|| format!("sts.{region}.amazonaws.com"), str::to_owned);
+    let reason = causes(error);
+    match error {
+        SdkError::ServiceError(context) => {
+            let refusal = context.err();
+            match refusal.code() {
+                Some(code) => refused(code, refusal.message().unwrap_or_default(), region, without_secrets),
+                None => {
+                    let reason = format!("status {} and no error code", context.raw().status());
+                    AccountError::Senseless { endpoint, reason }
+                }
+            }
+        }
+        SdkError::TimeoutError(_) => {
+            let reason = format!("no answer within {} s", CALL.as_secs());
+            AccountError::Unreachable { endpoint, reason, region }
+        }
+        SdkError::ResponseError(_) => AccountError::Senseless { endpoint, reason },
+        _ => AccountError::Unreachable { endpoint, reason, region },
+    }
+}
+
+/// Puts a refusal into words.
+fn refused(code: &str, message: &str, region: String, without_secrets: bool) -> AccountError {
+    let time = ["Signature expired", "not yet current", "RequestTimeTooSkewed", "RequestExpired"];
+    let code_and_message = format!("{code}: {message}");
+    let code = code.to_owned();
+    if time.iter().any(|sign| code_and_message.contains(sign)) {
+        return AccountError::Clock { code };
+    }
+    match code.as_str() {
+        "InvalidClientTokenId" | "InvalidAccessKeyId" | "UnrecognizedClientException" | "AuthFailure" => {
+            AccountError::UnknownKey { code, region }
+        }
+        "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature" => {
+            AccountError::WrongSecret { code, without_secrets }
+        }
+        _ => AccountError::Refused { code, message: message.to_owned() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn regions_are_told_from_what_is_none() {
+        for region in
+            ["eu-west-3", "us-east-1", "us-gov-east-1", "cn-northwest-1", "ap-southeast-5", "us-isob-east-1"]
+        {
+            assert!(looks_like_region(region), "{region}");
+        }
+        for text in [
+            "",
+            "Paris",
+            "eu-west",
+            "eu-west-3a",
+            "EU-WEST-3",
+            "eu_west_3",
+            "eu-west-3.evil.example",
+            "west-3",
+            "-a-1",
+        ] {
+            assert!(!looks_like_region(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn each_refusal_says_what_to_do() {
+        let told =
+            |code: &str, message: &str| refused(code, message, "eu-west-3".to_owned(), false).to_string();
+        let signature = "The request signature we calculated does not match the signature you provided.";
+        for (code, message, expected) in [
+            (
+                "InvalidClientTokenId",
+                "The security token included in the request is invalid.",
+                "`aws_access_key`",
+            ),
+            ("SignatureDoesNotMatch", signature, "`aws_secret_access_key`"),
+            ("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than", "clock"),
+            ("SignatureDoesNotMatch", "Signature not yet current: 2027 is still later than", "clock"),
+            ("AccessDenied", "with an explicit deny in a policy", "explicit deny"),
+        ] {
+            let told = told(code, message);
+            assert!(told.contains(expected) && told.contains(code), "{told}");
+        }
+        let told = refused("SignatureDoesNotMatch", signature, "eu-west-3".to_owned(), true).to_string();
+        assert!(told.contains("handed over no secrets"), "{told}");
+    }
+}
