@@ -92,6 +92,11 @@ impl Intake {
         self.shared.accepted.lock().unwrap().events.clone()
     }
 
+    /// The events accepted after the first `count`, in order.
+    pub fn events_after(&self, count: usize) -> Vec<String> {
+        self.shared.accepted.lock().unwrap().events[count..].to_vec()
+    }
+
     /// How many events were accepted so far.
     pub fn count(&self) -> usize {
         self.shared.accepted.lock().unwrap().events.len()

@@ -121,6 +121,8 @@ impl Module {
             command.current_dir(folder);
         }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        // A group of its own: Ctrl-C at the terminal of the caller is not for the module.
+        command.process_group(0);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{}: {error}", self.binary.display()));
         let stdout = Lines::default();
         let stderr = Lines::default();

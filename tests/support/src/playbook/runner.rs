@@ -87,6 +87,7 @@ impl Runner {
             .value("arguments", Value::Object(arguments))
             .value("token", self.platform.token())
             .value("url_callback", run.url_callback())
+            .values_in(run.storage().with_extension("values"))
             .storage(run.storage())
             .start();
         let exit = process.exited(self.timeout).await;

@@ -1,0 +1,128 @@
+//! The whole way of a flow log, on this machine: a bucket that flow logs keep arriving in, a platform that runs the
+//! playbook template, an intake, and between them the real binary, a process for the trigger and one for each run of
+//! the action. Ends with a verdict: was anything lost?
+//!
+//! `make demo`, or with a bucket and an intake of your own:
+//!
+//! ```text
+//! export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
+//! make demo ARGS="--bucket acme-flow-logs --region eu-west-3 --intake-key …"
+//! ```
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a tool for a person at a terminal, not part of the module"
+)]
+
+mod ledger;
+mod metrics;
+mod options;
+mod runs;
+mod screen;
+mod verdict;
+mod world;
+mod writer;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use support::module::Process;
+use tokio::time::{MissedTickBehavior, interval};
+
+use options::Options;
+use screen::Screen;
+use verdict::Verdict;
+use world::{Problem, World};
+use writer::Writer;
+
+/// How often the progress is looked at.
+const TICK: Duration = Duration::from_millis(250);
+/// How long what was written may take to arrive once the writing is over.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// What the platform gives a trigger to end.
+const GRACE: Duration = Duration::from_secs(10);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match play(Options::parse()).await {
+        Ok(verdict) => {
+            println!("{verdict}");
+            if verdict.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(problem) => {
+            eprintln!("playground: {problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn play(options: Options) -> Result<Verdict, Problem> {
+    let world = Arc::new(World::build(&options).await?);
+    let mut screen = Screen::new();
+    let mut writer = Writer::new(&world, &options);
+    if let Some(writer) = &mut writer {
+        writer.write_backlog();
+    }
+    let mut trigger = world.trigger.start();
+    screen.banner(&world, &options, &trigger);
+    let runs = tokio::spawn(runs::run_events(Arc::clone(&world)));
+
+    let writing = Duration::from_secs(options.seconds);
+    let mut kill_at = options.kill.then_some(writing / 2);
+    let mut kills = 0;
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let start = Instant::now();
+    let mut writing_until = start + writing;
+    let mut until = writing_until + PATIENCE;
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = tokio::signal::ctrl_c() => {
+                // The first ends the writing, the second the waiting.
+                until = if Instant::now() >= writing_until { Instant::now() } else { Instant::now() + PATIENCE };
+                writing_until = Instant::now();
+            }
+        }
+        let is_writing = Instant::now() < writing_until;
+        if let Some(writer) = writer.as_mut().filter(|_| is_writing) {
+            writer.write_due(&mut screen);
+        }
+        if kill_at.is_some_and(|at| start.elapsed() >= at) {
+            kill_at = None;
+            kills += 1;
+            trigger = kill_and_restart(&world, trigger, &mut screen).await;
+        }
+        world.take_in().await;
+        world.metrics.read().await;
+        screen.show(&world);
+        let has_all_arrived = !is_writing && world.has_all_arrived();
+        if has_all_arrived || Instant::now() >= until || !trigger.is_running() {
+            break;
+        }
+    }
+
+    let ended_early = !trigger.is_running();
+    let asked = Instant::now();
+    let exit = trigger.stop(GRACE).await;
+    let took = asked.elapsed();
+    // What the trigger handed over last still has to go through the playbook.
+    support::eventually(PATIENCE, || world.runs_under_way() == 0).await;
+    world.take_in().await;
+    runs.abort();
+    screen.end(&world);
+    let log = trigger.stderr().all();
+    Ok(Verdict::new(&world, verdict::Ending { exit, took, ended_early, kills, log }))
+}
+
+/// Ends the trigger as a crash does, and starts it again as the platform does.
+async fn kill_and_restart(world: &World, mut trigger: Process, screen: &mut Screen) -> Process {
+    trigger.kill();
+    trigger.exited(GRACE).await;
+    let trigger = world.trigger.start();
+    screen.say(&format!("trigger killed (SIGKILL) and started again, process {}", trigger.id().unwrap_or(0)));
+    trigger
+}

@@ -1,0 +1,141 @@
+//! What is seen while it runs: a banner, what happens, and one line of progress, redrawn if there is a terminal.
+
+use std::io::{IsTerminal, Write as _, stdout};
+use std::time::{Duration, Instant};
+
+use support::module::Process;
+
+use crate::options::Options;
+use crate::world::{BUCKET, World};
+
+/// From one line of progress to the next, without a terminal.
+const PLAIN: Duration = Duration::from_secs(2);
+const CLEAR_LINE: &str = "\r\x1b[2K";
+
+/// The terminal, or whatever stdout is.
+pub(crate) struct Screen {
+    start: Instant,
+    is_terminal: bool,
+    shown: Option<Instant>,
+    /// How many lines of the playbook's log were shown.
+    logs: usize,
+}
+
+impl Screen {
+    pub(crate) fn new() -> Self {
+        Self { start: Instant::now(), is_terminal: stdout().is_terminal(), shown: None, logs: 0 }
+    }
+
+    /// What runs where.
+    pub(crate) fn banner(&self, world: &World, options: &Options, trigger: &Process) {
+        let bucket = match (&world.s3, &options.bucket) {
+            (Some(s3), _) => {
+                format!("{}   flow logs of 2 accounts keep arriving in {BUCKET}", s3.endpoint_url())
+            }
+            (None, bucket) => format!("{}/{}", bucket.as_deref().unwrap_or_default(), options.prefix),
+        };
+        let platform = world.platform.url_callback();
+        let platform = platform.split_once("/api").map_or(platform.as_str(), |(url, _)| url);
+        let seconds = options.seconds;
+        println!(
+            "
+  S3        {bucket}
+  platform  {platform}   runs the playbook \"{}\"
+  trigger   process {}, {}
+  action    a process for each event
+  intake    {}
+
+  Goes on for {seconds} s, then tells whether anything was lost. Ctrl-C ends it earlier.{}
+",
+            world.playbook_name,
+            trigger.id().unwrap_or(0),
+            world.metrics.url(),
+            world.intake_server,
+            if world.is_followed() {
+                "\n  Objects: delivered of written. Lag: the age of the oldest that is not all there."
+            } else {
+                ""
+            },
+        );
+    }
+
+    /// A line of its own, with the time.
+    pub(crate) fn say(&mut self, line: &str) {
+        let clear = if self.is_terminal { CLEAR_LINE } else { "" };
+        println!("{clear}{:7.1} s  {line}", self.start.elapsed().as_secs_f64());
+        self.shown = self.shown.filter(|_| !self.is_terminal);
+    }
+
+    /// The progress, if it is time for it, after what the trigger told the playbook's user.
+    pub(crate) fn show(&mut self, world: &World) {
+        self.repeat_logs(world);
+        let pause = if self.is_terminal { Duration::ZERO } else { PLAIN };
+        if self.shown.is_some_and(|shown| shown.elapsed() < pause) {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        let line = self.progress(world);
+        if self.is_terminal {
+            print!("{CLEAR_LINE}{line}");
+            let _ = stdout().flush();
+        } else {
+            println!("{line}");
+        }
+    }
+
+    /// The last progress, and the end of it.
+    pub(crate) fn end(&mut self, world: &World) {
+        self.shown = None;
+        self.show(world);
+        println!();
+    }
+
+    /// Shows the warnings and errors that the trigger logged for the playbook's user.
+    fn repeat_logs(&mut self, world: &World) {
+        let logs = world.platform.logs();
+        for line in logs.iter().skip(self.logs).filter(|line| line.level != "info" && line.level != "debug") {
+            self.say(&format!("trigger, {}: {}", line.level, line.message));
+        }
+        self.logs = logs.len();
+    }
+
+    fn progress(&self, world: &World) -> String {
+        let runs = world.runs.lock().unwrap().clone();
+        let seen = world.metrics.seen();
+        let seconds = self.start.elapsed().as_secs_f64();
+        if !world.is_followed() {
+            return format!(
+                "{seconds:7.1} s  objects {} · records {} · batches {} · accepted {} · lag {:.0} s",
+                count(seen.objects),
+                count(seen.records),
+                count(runs.batches),
+                count(runs.accepted),
+                seen.lag_seconds,
+            );
+        }
+        let ledger = world.ledger.lock().unwrap();
+        let sums = ledger.sums();
+        format!(
+            "{seconds:7.1} s  objects {}/{} · records {} · batches {} · accepted {} · lag {:.1} s",
+            count(seen.objects),
+            count(sums.objects),
+            count(sums.written),
+            count(runs.batches),
+            count(sums.accepted),
+            ledger.lag().as_secs_f64(),
+        )
+    }
+}
+
+/// A number with its thousands apart: `12,345`.
+pub(crate) fn count(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

@@ -1,0 +1,231 @@
+//! The servers, and how the module is started among them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use serde_json::json;
+use support::intake::Intake;
+use support::module::Module;
+use support::platform::{Platform, Setup};
+use support::playbook::{self, Playbook, Runner};
+use support::s3;
+use tempfile::TempDir;
+
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+use crate::options::Options;
+use crate::runs::Runs;
+
+/// The bucket of generated flow logs.
+pub(crate) const BUCKET: &str = "vpc-flow-logs";
+/// What the form shows, and the module is given, in place of a secret.
+const PLACEHOLDER: &str = "**********";
+const TEMPLATE: &str = "templates/aws-flowlogs.json";
+/// Variables that a way to AWS and to the intake may need on the machine of the user.
+const NETWORK: [&str; 8] = [
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_STS",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+];
+
+/// Why there is no playground.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    #[error("no binary at {0}: build it first (make demo does)")]
+    NoBinary(PathBuf),
+    #[error("{0} is not set: the bucket is read with the keys of your environment")]
+    NoKey(&'static str),
+    #[error("AWS_SESSION_TOKEN is set: the module takes the keys of an IAM user, not temporary ones")]
+    TemporaryKeys,
+    #[error(transparent)]
+    Playbook(#[from] playbook::Error),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+/// Everything that runs.
+pub(crate) struct World {
+    /// The S3 of generated flow logs; `None`: the bucket is the user's.
+    pub(crate) s3: Option<s3::Server>,
+    pub(crate) platform: Arc<Platform>,
+    /// The intake that only counts; `None`: the intake is the user's.
+    pub(crate) intake: Option<Intake>,
+    pub(crate) runner: Runner,
+    /// How the platform starts the trigger.
+    pub(crate) trigger: Module,
+    pub(crate) metrics: Metrics,
+    pub(crate) playbook_name: String,
+    pub(crate) intake_server: String,
+    pub(crate) runs: Mutex<Runs>,
+    pub(crate) ledger: Mutex<Ledger>,
+    /// Keys of objects that cannot be read.
+    pub(crate) corrupt: Mutex<Vec<String>>,
+    /// Storage and values of trigger and runs.
+    _folder: TempDir,
+}
+
+/// The user's account with AWS, or a made-up one.
+struct Account {
+    access_key: String,
+    secret_access_key: String,
+    region: String,
+}
+
+impl World {
+    /// Starts the servers; the trigger is ready to be started.
+    pub(crate) async fn build(options: &Options) -> Result<Self, Problem> {
+        let binary = binary()?;
+        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folder = tempfile::Builder::new().prefix("aws-flowlogs-playground-").tempdir()?;
+        let account = account(options)?;
+        let s3 = match options.bucket {
+            Some(_) => None,
+            None => Some(s3::Server::start(&account.access_key, &account.secret_access_key).await),
+        };
+        let intake = match options.intake_key {
+            Some(_) => None,
+            None => Some(Intake::start(&uuid::Uuid::new_v4().to_string()).await),
+        };
+        let (intake_server, intake_key) = match &intake {
+            Some(intake) => (intake.server(), intake.key().to_owned()),
+            None => (options.intake_server.clone(), options.intake_key.clone().unwrap_or_default()),
+        };
+        let storage = folder.path().join("trigger-storage");
+        std::fs::create_dir_all(&storage)?;
+        let secrets = json!({"aws_secret_access_key": account.secret_access_key});
+        let platform = Arc::new(Platform::start(Setup::new(&storage).module_secrets(secrets)).await);
+
+        let mut playbook = Playbook::load(home.join(TEMPLATE))?;
+        let action = playbook.action()?.0.to_owned();
+        playbook.set_argument(&action, "intake_key", intake_key);
+        playbook.set_argument(&action, "intake_server", intake_server.as_str());
+        let playbook_name = playbook.name.clone();
+
+        let configuration = json!({
+            "aws_access_key": account.access_key,
+            "aws_secret_access_key": PLACEHOLDER,
+            "aws_region_name": account.region,
+        });
+        let module = |command| {
+            let module = Module::new(&binary, command);
+            let module = module.value("module_configuration", &configuration).working_folder(home);
+            match &s3 {
+                Some(s3) => module.aws_endpoint(&s3.endpoint_url()),
+                None => NETWORK.into_iter().fold(module, |module, name| match std::env::var_os(name) {
+                    Some(value) => module.env(name, value),
+                    None => module,
+                }),
+            }
+        };
+        let metrics_port = support::free_port();
+        let mut trigger = module("fetch_flowlogs")
+            .values_in(folder.path().join("trigger-values"))
+            .storage(&storage)
+            .value("token", platform.token())
+            .value("url_callback", platform.url_callback())
+            .value("liveness_port", support::free_port())
+            .value("metrics_port", metrics_port)
+            .value("trigger_configuration", trigger_arguments(options));
+        if options.verbose {
+            trigger = trigger.echo();
+        }
+        Ok(Self {
+            runner: Runner::new(Arc::clone(&platform), playbook, module("push_events")),
+            s3,
+            platform,
+            intake,
+            trigger,
+            metrics: Metrics::new(metrics_port),
+            playbook_name,
+            intake_server,
+            runs: Mutex::default(),
+            ledger: Mutex::default(),
+            corrupt: Mutex::default(),
+            _folder: folder,
+        })
+    }
+
+    /// Whether both ends are ours, so that every record can be followed.
+    pub(crate) fn is_followed(&self) -> bool {
+        self.s3.is_some() && self.intake.is_some()
+    }
+
+    /// Takes what the intake accepted since the last time into the ledger.
+    pub(crate) async fn take_in(self: &Arc<Self>) {
+        if !self.is_followed() {
+            return;
+        }
+        let world = Arc::clone(self);
+        let taken = tokio::task::spawn_blocking(move || {
+            let mut ledger = world.ledger.lock().unwrap();
+            let events = world.intake.as_ref().map(|intake| intake.events_after(ledger.sums().accepted));
+            for event in events.unwrap_or_default() {
+                ledger.accept(&event);
+            }
+        });
+        let _ = taken.await;
+    }
+
+    /// Events that the platform accepted and whose run has not ended.
+    pub(crate) fn runs_under_way(&self) -> usize {
+        self.platform.events().len() - self.runs.lock().unwrap().ended
+    }
+
+    /// Whether nothing is on its way any longer; of a bucket that is not ours nobody knows.
+    pub(crate) fn has_all_arrived(&self) -> bool {
+        let nothing_missing = !self.is_followed() || self.ledger.lock().unwrap().sums().missing == 0;
+        nothing_missing && self.runs_under_way() == 0
+    }
+}
+
+/// The module's binary, of the same build as this program: the folder above `examples`.
+fn binary() -> Result<PathBuf, Problem> {
+    let own = std::env::current_exe()?;
+    let folder = own.ancestors().nth(2).unwrap_or(Path::new("."));
+    let binary = folder.join("aws-flowlogs").with_extension(std::env::consts::EXE_EXTENSION);
+    if binary.is_file() { Ok(binary) } else { Err(Problem::NoBinary(binary)) }
+}
+
+fn account(options: &Options) -> Result<Account, Problem> {
+    let Some(region) = &options.region else {
+        return Ok(Account {
+            access_key: "AKIAPLAYGROUND".to_owned(),
+            secret_access_key: uuid::Uuid::new_v4().simple().to_string(),
+            region: "eu-west-3".to_owned(),
+        });
+    };
+    let key = |name| std::env::var(name).map_err(|_| Problem::NoKey(name));
+    if std::env::var_os("AWS_SESSION_TOKEN").is_some() {
+        return Err(Problem::TemporaryKeys);
+    }
+    Ok(Account {
+        access_key: key("AWS_ACCESS_KEY_ID")?,
+        secret_access_key: key("AWS_SECRET_ACCESS_KEY")?,
+        region: region.clone(),
+    })
+}
+
+/// What the user fills in on the trigger's form.
+fn trigger_arguments(options: &Options) -> serde_json::Value {
+    match &options.bucket {
+        // Small steps, so that there is something to see in half a minute.
+        None => json!({
+            "bucket_name": BUCKET,
+            "prefix": "AWSLogs/",
+            "frequency": 2,
+            "chunk_size": 2500,
+            "start_from": "beginning",
+        }),
+        Some(bucket) => json!({
+            "bucket_name": bucket,
+            "prefix": options.prefix,
+            "frequency": 10,
+            "start_from": options.start_from,
+        }),
+    }
+}
