@@ -24,6 +24,7 @@ pub struct ModuleConfiguration {
     #[schemars(title = "Region", length(min = 1))]
     pub aws_region_name: String,
     /// Only if your intake asks for it: the API key that Push events sends to the intake, beside the intake key
+    #[serde(default)]
     #[schemars(title = "API key of the intake", with = "String")]
     pub api_key: Option<SecretString>,
 }

@@ -1,11 +1,14 @@
 //! Carries VPC Flow Logs from S3 to a Sekoia.io intake, as a module of the platform's playbooks.
 //!
-//! [`trigger`] finds new objects and starts a playbook run for each batch of their records; [`action`] sends such a
-//! batch to the intake; [`validate`] proves the account. ARCHITECTURE.md tells how the parts fit together.
+//! [`trigger`] finds new objects and starts a playbook run for each batch of their records. ARCHITECTURE.md tells how
+//! the parts fit together.
 
 pub mod action;
 pub mod config;
+pub mod manifest;
 pub mod platform;
 pub mod retry;
+pub mod s3;
 pub mod shutdown;
+pub mod trigger;
 pub mod validate;

@@ -1,2 +1,100 @@
-//! x
-fn main() {}
+//! Picks the command and the exit code; the library does the rest.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use aws_flowlogs::platform::logs::LogQueue;
+use aws_flowlogs::platform::values::Values;
+use aws_flowlogs::shutdown::Shutdown;
+use aws_flowlogs::{action, manifest, trigger, validate};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// Carries VPC Flow Logs from S3 to a Sekoia.io intake, as a module of the platform's playbooks.
+#[derive(Parser)]
+#[command(name = "aws-flowlogs", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The trigger: watch a bucket and start a playbook run for each batch of records
+    #[command(name = "fetch_flowlogs", visible_alias = "flowlog_records_trigger")]
+    FetchFlowlogs,
+    /// The action: send the events of a run to the intake
+    #[command(name = "push_events", visible_alias = "push-events-to-intake")]
+    PushEvents,
+    /// Prove that the account's keys and region work
+    #[command(name = "validate_module_configuration")]
+    ValidateModuleConfiguration,
+    /// Print the manifests that the playbook editor reads, or write them into a folder
+    #[command(name = "manifests")]
+    Manifests {
+        /// The folder to write the files into
+        #[arg(long, value_name = "FOLDER")]
+        write: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    let command = match Arguments::try_parse() {
+        Ok(arguments) => arguments.command,
+        Err(error) if error.use_stderr() => {
+            // The platform shows what is printed here: an unknown command must come with the known ones.
+            eprintln!("{error}\n{}", Arguments::command().render_help());
+            return ExitCode::from(2);
+        }
+        Err(help) => {
+            let _ = help.print();
+            return ExitCode::SUCCESS;
+        }
+    };
+    if let Command::Manifests { write } = command {
+        return finish(manifest::run(write.as_deref()).map(|text| {
+            use std::io::Write as _;
+            let _ = std::io::stdout().write_all(text.as_bytes());
+        }));
+    }
+    let logs = LogQueue::default();
+    tracing_subscriber::registry()
+        .with(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+        .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false))
+        .with(logs.clone())
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return finish(Err(error)),
+    };
+    let ended = runtime.block_on(run(&command, logs));
+    // Threads that decode what nobody waits for any more must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    finish(ended)
+}
+
+async fn run(command: &Command, logs: LogQueue) -> Result<(), Box<dyn std::error::Error>> {
+    let shutdown = Shutdown::on_signals()?;
+    let values = Values::of_process();
+    match command {
+        Command::FetchFlowlogs => trigger::run(&values, logs, &shutdown).await?,
+        Command::PushEvents => action::run(&values, &logs, &shutdown).await?,
+        Command::ValidateModuleConfiguration => validate::run(&values, &logs, &shutdown).await?,
+        Command::Manifests { .. } => {}
+    }
+    Ok(())
+}
+
+fn finish<E: std::fmt::Display>(ended: Result<(), E>) -> ExitCode {
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("aws-flowlogs: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -18,9 +18,10 @@ use super::failures::Failures;
 use crate::shutdown::Shutdown;
 
 /// What the trigger tells of its life. Clones share it.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Health(Arc<Mutex<Life>>);
 
+#[derive(Debug)]
 struct Life {
     failures: Failures,
     last_event: Timestamp,

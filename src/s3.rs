@@ -1,0 +1,237 @@
+//! The customer's bucket: listing, reading, and what its refusals mean.
+//!
+//! The client knows the module configuration and nothing else. The environment's keys, profile, region and metadata
+//! service belong to the platform, so its configuration is built here by hand and not by the SDK's default chain. Only
+//! an endpoint may come from the environment.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RequestChecksumCalculation,
+    ResponseChecksumValidation, RuntimeComponents,
+};
+use aws_sdk_s3::error::{BoxError, SdkError};
+use bytes::Bytes;
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+
+use crate::config::ModuleConfiguration;
+use crate::platform::metrics::{Metrics, Operation};
+use crate::platform::values::{ValueError, Values};
+
+mod failure;
+
+pub use failure::{S3Error, S3Failure};
+
+/// Time for one attempt at a call. A part of an object is 8 MiB at most: this is 280 kB/s.
+const ATTEMPT: Duration = Duration::from_secs(30);
+
+/// A bucket of the customer's. Clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    client: aws_sdk_s3::Client,
+    name: Arc<str>,
+    clock: ServerClock,
+    metrics: Metrics,
+}
+
+/// An object as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// The whole key.
+    pub key: String,
+    /// Size in bytes, as stored.
+    pub body_bytes: u64,
+    /// When S3 took it, by S3's clock, to the second.
+    pub last_modified: Timestamp,
+    /// What tells this content from another under the same key.
+    pub etag: Option<String>,
+}
+
+/// What a listing asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ListRequest<'a> {
+    /// Only keys that begin with this.
+    pub prefix: &'a str,
+    /// Only keys behind this one, in the order of their bytes.
+    pub start_after: Option<&'a str>,
+    /// Keys that go on with this after the prefix are folded into a folder.
+    pub delimiter: Option<&'a str>,
+}
+
+/// One answer to a listing: 1000 entries at most.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Objects in the order of their keys.
+    pub objects: Vec<Object>,
+    /// Prefixes up to and with the delimiter.
+    pub folders: Vec<String>,
+    /// The last entry, if more follow it: where the next request starts after.
+    pub next: Option<String>,
+}
+
+impl Bucket {
+    /// The bucket `name`, read with the account's key.
+    pub fn new(
+        account: &ModuleConfiguration,
+        name: &str,
+        values: &Values,
+        metrics: Metrics,
+    ) -> Result<Self, ValueError> {
+        let clock = ServerClock::default();
+        let secret = account.aws_secret_access_key.expose_secret();
+        let credentials = Credentials::new(
+            account.aws_access_key.trim(),
+            secret.trim(),
+            None,
+            None,
+            "module configuration",
+        );
+        let mut config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::new(account.aws_region_name.trim().to_owned()))
+            .credentials_provider(credentials)
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .timeout_config(
+                TimeoutConfig::builder()
+                    .connect_timeout(Duration::from_secs(5))
+                    .operation_attempt_timeout(ATTEMPT)
+                    .build(),
+            )
+            // A reader has nothing to checksum, and a gzip member and a Parquet page carry sums of their own.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .interceptor(clock.clone());
+        let endpoint = values.text("aws_endpoint_url_s3")?.or(values.text("aws_endpoint_url")?);
+        if let Some(endpoint) = endpoint {
+            // Stores that stand in for S3 seldom have a host name for each bucket.
+            config = config.endpoint_url(endpoint.trim()).force_path_style(true);
+        }
+        let client = aws_sdk_s3::Client::from_conf(config.build());
+        Ok(Self { client, name: name.into(), clock, metrics })
+    }
+
+    /// The bucket's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The time by S3's clock, as its last answer showed it; the local time before the first answer.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// One page of a listing.
+    pub async fn list(&self, request: ListRequest<'_>) -> Result<Page, S3Error> {
+        self.count("list");
+        let listed = self
+            .client
+            .list_objects_v2()
+            .bucket(&*self.name)
+            .prefix(request.prefix)
+            .set_start_after(request.start_after.map(str::to_owned))
+            .set_delimiter(request.delimiter.map(str::to_owned))
+            .send()
+            .await
+            .map_err(|error| self.failed("list", request.prefix, &error))?;
+        let truncated = listed.is_truncated.unwrap_or(false);
+        let folders: Vec<String> = listed
+            .common_prefixes
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|folder| folder.prefix)
+            .collect();
+        let objects: Vec<Object> =
+            listed.contents.unwrap_or_default().into_iter().filter_map(object).collect();
+        let last_key = objects.last().map(|object| object.key.as_str());
+        let last = last_key.max(folders.last().map(String::as_str)).map(str::to_owned);
+        Ok(Page { objects, folders, next: last.filter(|_| truncated) })
+    }
+
+    /// `length` bytes of an object from `offset` on, or fewer where it ends. Fails if the object is not the one that
+    /// was listed any more.
+    pub async fn read(&self, object: &Object, offset: u64, length: u64) -> Result<Bytes, S3Error> {
+        self.count("get");
+        let whole = offset == 0 && length >= object.body_bytes;
+        let range =
+            (!whole).then(|| format!("bytes={offset}-{}", offset.saturating_add(length).saturating_sub(1)));
+        let answer = self
+            .client
+            .get_object()
+            .bucket(&*self.name)
+            .key(&object.key)
+            .set_range(range)
+            .set_if_match(object.etag.clone().filter(|_| !whole))
+            .send()
+            .await
+            .map_err(|error| self.failed("get", &object.key, &error))?;
+        let body = tokio::time::timeout(ATTEMPT, answer.body.collect()).await;
+        let broken = |reason: String| S3Error::broken("get", &self.name, &object.key, reason);
+        let body =
+            body.map_err(|_| broken(format!("the body did not arrive within {} s", ATTEMPT.as_secs())))?;
+        let body = body.map_err(|error| broken(crate::platform::callback::causes(&error)))?.into_bytes();
+        let expected = length.min(object.body_bytes.saturating_sub(offset));
+        if body.len() as u64 != expected {
+            return Err(broken(format!("{} bytes came where {expected} were asked for", body.len())));
+        }
+        self.metrics.object_bytes.inc_by(expected);
+        Ok(body)
+    }
+
+    fn count(&self, operation: &'static str) {
+        self.metrics.s3_calls.get_or_create(&Operation { operation }).inc();
+    }
+
+    fn failed<E>(&self, call: &'static str, what: &str, error: &SdkError<E>) -> S3Error
+    where
+        E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        S3Error::from_sdk(call, &self.name, what, error)
+    }
+}
+
+fn object(listed: aws_sdk_s3::types::Object) -> Option<Object> {
+    Some(Object {
+        key: listed.key?,
+        body_bytes: listed.size.and_then(|size| size.try_into().ok()).unwrap_or(0),
+        last_modified: Timestamp::from_second(listed.last_modified?.secs()).ok()?,
+        etag: listed.e_tag,
+    })
+}
+
+/// How far S3's clock is ahead of ours, in seconds, from the `Date` of its answers.
+#[derive(Clone, Debug, Default)]
+struct ServerClock(Arc<AtomicI64>);
+
+impl ServerClock {
+    fn now(&self) -> Timestamp {
+        let ahead = self.0.load(Ordering::Relaxed);
+        let seconds = Timestamp::now().as_second().saturating_add(ahead);
+        Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl Intercept for ServerClock {
+    fn name(&self) -> &'static str {
+        "ServerClock"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date");
+        if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
+            let ahead = date.timestamp().as_second().saturating_sub(Timestamp::now().as_second());
+            self.0.store(ahead, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+//! The trigger `fetch_flowlogs`: finds new objects, gathers their records into batches, starts a run with each.
+//!
+//! The steps, each in a file of its name: [`discover`] → [`fetch`] → [`decode`] → [`batch`] → [`deliver`] → [`commit`].
+//! They hand each other values, the last of which, the [`Receipt`](deliver::Receipt), only an accepted callback makes.
+
+pub mod batch;
+pub mod checkpoint;
+pub mod commit;
+pub mod decode;
+pub mod deliver;
+pub mod discover;
+pub mod fetch;
+pub mod record;
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use tokio::time::Instant;
+
+use self::batch::Batch;
+use self::checkpoint::Pending;
+use self::commit::Ledger;
+use self::decode::ObjectError;
+use self::deliver::{Delivery, Receipt};
+use self::fetch::{Opened, Opener};
+use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
+use crate::platform::callback::{Callback, CallbackError, Secrets};
+use crate::platform::health::{self, Health};
+use crate::platform::logs::LogQueue;
+use crate::platform::metrics::Metrics;
+use crate::platform::storage::{Storage, StorageError};
+use crate::platform::values::{ValueError, Values};
+use crate::s3::{Bucket, Object};
+use crate::shutdown::{Shutdown, Stopped};
+
+/// Time for the last log lines after the order to stop.
+const LAST_LOGS: Duration = Duration::from_secs(2);
+
+/// What keeps the trigger from starting at all: it cannot even tell the platform.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A value is missing or malformed.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// The platform cannot be reached, or does not hand over the secrets.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    /// The storage is of a kind that cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What keeps the trigger from working until it is started anew.
+enum Unusable {
+    Start(StartError),
+    Configuration(ConfigError),
+}
+
+/// Runs the trigger until it is told to stop.
+pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
+    let started = Instant::now();
+    let callback = Callback::from_values(values)?;
+    let storage = Storage::from_values(values)?;
+    let health = Health::new();
+    let (metrics, registry) = Metrics::new();
+    let (liveness, exporter) = (values.port("liveness_port", 8000)?, values.port("metrics_port", 8020)?);
+    tokio::spawn(health::serve_health(health.clone(), liveness, shutdown.clone()));
+    tokio::spawn(health::serve_metrics(registry, exporter, shutdown.clone()));
+    let forwarding = tokio::spawn(logs.forward(callback.clone(), shutdown.clone()));
+    let delivery = Delivery { storage, callback, health, metrics, shutdown: shutdown.clone() };
+    let ended = match configure(values, &delivery).await {
+        Ok((configuration, bucket)) => {
+            let _: Result<(), Stopped> = watch(configuration, bucket, delivery, started).await;
+            Ok(())
+        }
+        Err(Unusable::Configuration(error)) => {
+            // The platform stops a trigger that says this; to end by ourselves would only make it start us again.
+            tracing::error!(critical = true, "{error}");
+            shutdown.stopped().await;
+            Ok(())
+        }
+        Err(Unusable::Start(StartError::Callback(CallbackError::Stopped(Stopped)))) => Ok(()),
+        Err(Unusable::Start(error)) => {
+            tracing::error!("{error}");
+            Err(error)
+        }
+    };
+    shutdown.stop();
+    let _ = tokio::time::timeout(LAST_LOGS, forwarding).await;
+    ended
+}
+
+/// The configuration with the secrets in it, and the bucket that it names.
+async fn configure(values: &Values, delivery: &Delivery) -> Result<(TriggerConfiguration, Bucket), Unusable> {
+    let start = |error| Unusable::Start(error);
+    let json = |name, what| match values.required_json(name) {
+        Err(error) => Err(Unusable::Configuration(ConfigError::new(what, error.to_string()))),
+        Ok(json) => Ok(json),
+    };
+    let mut account = json("module_configuration", config::MODULE)?;
+    let mut arguments = json("trigger_configuration", config::TRIGGER)?;
+    config::check_required::<ModuleConfiguration>(config::MODULE, &account)
+        .map_err(Unusable::Configuration)?;
+    let check = || delivery.storage.check();
+    let stopped = |stopped: Stopped| start(CallbackError::from(stopped).into());
+    delivery.until_done("use the storage", check).await.map_err(stopped)?;
+    let Secrets { module, node } =
+        delivery.callback.secrets(&delivery.shutdown).await.map_err(|error| start(error.into()))?;
+    config::overlay(&mut account, module);
+    config::overlay(&mut arguments, node);
+    let configuration = TriggerConfiguration::read(arguments).map_err(Unusable::Configuration)?;
+    let account =
+        config::read::<ModuleConfiguration>(config::MODULE, account).map_err(Unusable::Configuration)?;
+    let account = account.warn_unknown(config::MODULE);
+    let bucket = Bucket::new(&account, &configuration.bucket, values, delivery.metrics.clone());
+    Ok((configuration, bucket.map_err(|error| start(error.into()))?))
+}
+
+/// Polls until told to stop.
+async fn watch(
+    configuration: TriggerConfiguration,
+    bucket: Bucket,
+    delivery: Delivery,
+    started: Instant,
+) -> Result<(), Stopped> {
+    tracing::info!(bucket = configuration.bucket, prefix = configuration.prefix, "looking for flow logs");
+    let ledger = Ledger::open(&configuration, &bucket, &delivery, started).await?;
+    ledger.resume().await?;
+    let opener = Opener::new(bucket.clone());
+    let mut trigger = Trigger { configuration, bucket, opener, ledger, delivery, poll: Poll::default() };
+    loop {
+        let began = Instant::now();
+        trigger.poll().await?;
+        trigger.delivery.health.heartbeat();
+        let rest = trigger.configuration.frequency.saturating_sub(began.elapsed());
+        trigger.delivery.shutdown.sleep(rest).await?;
+    }
+}
+
+struct Trigger {
+    configuration: TriggerConfiguration,
+    bucket: Bucket,
+    opener: Opener,
+    ledger: Ledger,
+    delivery: Delivery,
+    poll: Poll,
+}
+
+/// What a poll did, for its log line.
+#[derive(Default)]
+struct Poll {
+    objects: u64,
+    failed: u64,
+    records: u64,
+    batches: u64,
+}
+
+impl Trigger {
+    /// Delivers everything new.
+    async fn poll(&mut self) -> Result<(), Stopped> {
+        self.poll = Poll::default();
+        let (bucket, prefix) = (self.bucket.clone(), self.configuration.prefix.clone());
+        let (ledger, delivery, opener) = (self.ledger.clone(), self.delivery.clone(), self.opener.clone());
+        let found = discover::discover(&bucket, &prefix, &ledger, &delivery);
+        let mut opened =
+            pin!(found.map(|object| opener.clone().open(object)).buffer_unordered(fetch::OPENED));
+        let mut batch = Batch::new(self.configuration.chunk_size);
+        while let Some(opened) = delivery.shutdown.race(opened.next()).await? {
+            delivery.metrics.objects_waiting.dec();
+            match opened {
+                Ok(opened) => self.drain(opened, &mut batch).await?,
+                Err((object, error)) => self.fail(&object, &error, &mut batch).await?,
+            }
+        }
+        self.hand_over(&mut batch).await?;
+        let Poll { objects, failed, records, batches } = self.poll;
+        if objects + failed > 0 {
+            tracing::info!(objects, failed, records, batches, "poll ended");
+        }
+        Ok(())
+    }
+
+    /// Moves the records of an object into batches, delivering each that is full.
+    async fn drain(&mut self, mut opened: Opened, batch: &mut Batch) -> Result<(), Stopped> {
+        let delivered = self.ledger.look(|checkpoint| checkpoint.position(&opened.object.key));
+        let mut position = 0;
+        loop {
+            let mut block = match self.delivery.shutdown.race(opened.next_block()).await? {
+                Ok(Some(block)) => block,
+                Ok(None) => break,
+                Err(error) => return self.fail(&opened.object, &error, batch).await,
+            };
+            self.delivery.metrics.records_collected.inc_by(block.remaining() as u64);
+            if position < delivered {
+                let known =
+                    usize::try_from(delivered - position).unwrap_or(usize::MAX).min(block.remaining());
+                block.take(known);
+                position += known as u64;
+            }
+            while block.remaining() > 0 && batch.take(&opened.object, &mut position, &mut block) {
+                self.hand_over(batch).await?;
+            }
+        }
+        batch.end(&opened.object, position);
+        self.poll.objects += 1;
+        self.delivery.metrics.objects_delivered.inc();
+        Ok(())
+    }
+
+    /// Delivers a batch and commits what it covers, then starts the next.
+    async fn hand_over(&mut self, batch: &mut Batch) -> Result<(), Stopped> {
+        let batch = std::mem::replace(batch, Batch::new(self.configuration.chunk_size));
+        if batch.is_empty() {
+            return Ok(());
+        }
+        if self.delivery.shutdown.is_stopping() {
+            return Err(Stopped);
+        }
+        let batch = match Receipt::for_no_records(batch) {
+            Ok(receipt) => return self.ledger.commit(receipt).await,
+            Err(batch) => batch,
+        };
+        let records = batch.records();
+        let newest = batch.newest();
+        let request_id = batch.request_id(&self.configuration.bucket);
+        let (file, covers) = batch.into_file();
+        let pending = Pending { request_id, records, covers };
+        self.ledger.begin(pending.clone()).await?;
+        let receipt = self.delivery.deliver(pending, file).await?;
+        self.ledger.commit(receipt).await?;
+        self.poll.batches += 1;
+        self.poll.records += records as u64;
+        if let Some(newest) = newest {
+            let lag = self.bucket.now().duration_since(newest).as_secs_f64();
+            self.delivery.metrics.lag_seconds.set(lag.max(0.0));
+        }
+        Ok(())
+    }
+
+    /// An object, or the rest of it, cannot be had: says so, and goes on. What was taken of it is delivered first.
+    async fn fail(&mut self, object: &Object, error: &ObjectError, batch: &mut Batch) -> Result<(), Stopped> {
+        self.poll.failed += 1;
+        self.delivery.metrics.object_rejected(error.cause());
+        let key = object.key.as_str();
+        if error.is_poison() {
+            if batch.covers().iter().any(|cover| cover.key == key) {
+                self.hand_over(batch).await?;
+            }
+            tracing::error!(key, cause = %error, "object rejected: its records, or the rest of them, are not delivered");
+            self.ledger.reject(key, error.cause()).await?;
+        } else if error.is_gone() {
+            tracing::warn!(key, cause = %error, "object is gone since it was listed");
+        } else {
+            tracing::warn!(key, cause = %error, "object could not be read, it is tried again at the next poll");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! Gathers the records of many objects into batches, and remembers what each batch covers.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::decode::Block;
+use crate::s3::Object;
+
+/// A batch ends at this size even if it could take more records: it bounds the memory.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+
+/// The namespace of the request IDs.
+const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_93a2_58f4_4f0e_9d41_c7b7_8a52_30e9);
+
+/// Records on their way to one playbook run.
+#[derive(Debug)]
+pub struct Batch {
+    json: Vec<u8>,
+    records: usize,
+    limit: usize,
+    covers: Vec<Cover>,
+    newest: Option<Timestamp>,
+}
+
+/// A stretch of an object's records. Positions count records, so a header or an empty line has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cover {
+    /// The object's key.
+    pub key: String,
+    /// The first record.
+    pub from: u64,
+    /// The record behind the last.
+    pub to: u64,
+    /// Whether the object ends there.
+    pub whole: bool,
+}
+
+impl Batch {
+    /// An empty batch that takes up to `limit` records.
+    pub fn new(limit: usize) -> Self {
+        Self { json: vec![b'['], records: 0, limit: limit.max(1), covers: Vec::new(), newest: None }
+    }
+
+    /// Takes records of `object` from a block, as many as fit; `position` is that of the next one. True if the batch is
+    /// full: deliver it before going on.
+    pub fn take(&mut self, object: &Object, position: &mut u64, block: &mut Block) -> bool {
+        let bytes = BATCH_BYTES.saturating_sub(self.json.len());
+        let fitting = block.fitting(bytes).max(usize::from(self.records == 0));
+        let count = block.remaining().min(fitting).min(self.limit - self.records);
+        self.json.extend_from_slice(block.take(count));
+        self.records += count;
+        let to = *position + count as u64;
+        match self.covers.last_mut().filter(|cover| cover.key == object.key) {
+            Some(cover) => cover.to = to,
+            None if count > 0 => {
+                self.covers.push(Cover { key: object.key.clone(), from: *position, to, whole: false });
+            }
+            None => {}
+        }
+        *position = to;
+        self.newest = self.newest.max(Some(object.last_modified));
+        self.records == self.limit || block.remaining() > 0
+    }
+
+    /// The object ends at `position`.
+    pub fn end(&mut self, object: &Object, position: u64) {
+        match self.covers.last_mut().filter(|cover| cover.key == object.key) {
+            Some(cover) => cover.whole = true,
+            None => {
+                self.covers.push(Cover { key: object.key.clone(), from: position, to: position, whole: true })
+            }
+        }
+    }
+
+    /// How many records it has.
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// What it covers, in the order of its records.
+    pub fn covers(&self) -> &[Cover] {
+        &self.covers
+    }
+
+    /// When S3 took the newest object in it.
+    pub fn newest(&self) -> Option<Timestamp> {
+        self.newest
+    }
+
+    /// Whether there is anything to deliver or to remember.
+    pub fn is_empty(&self) -> bool {
+        self.covers.is_empty()
+    }
+
+    /// The same for the same records of the same bucket, and for nothing else.
+    pub fn request_id(&self, bucket: &str) -> String {
+        let mut name = bucket.as_bytes().to_vec();
+        for Cover { key, from, to, .. } in &self.covers {
+            // A NUL cannot be in a bucket's name and ends a key without doubt: keys are told apart by position too.
+            name.push(0);
+            name.extend_from_slice(key.as_bytes());
+            name.extend_from_slice(&from.to_be_bytes());
+            name.extend_from_slice(&to.to_be_bytes());
+        }
+        Uuid::new_v5(&NAMESPACE, &name).to_string()
+    }
+
+    /// The file of the batch: a JSON array of strings; and what the batch covers.
+    pub fn into_file(mut self) -> (Vec<u8>, Vec<Cover>) {
+        if self.records > 0 {
+            self.json.pop();
+        }
+        self.json.push(b']');
+        (self.json, self.covers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(key: &str) -> Object {
+        Object { key: key.to_owned(), body_bytes: 1, last_modified: Timestamp::UNIX_EPOCH, etag: None }
+    }
+
+    fn block(records: &[&str]) -> Block {
+        let mut block = Block::default();
+        records.iter().for_each(|record| block.push_clean(record.as_bytes()));
+        block
+    }
+
+    fn file(batch: Batch) -> (String, Vec<Cover>) {
+        let (json, covers) = batch.into_file();
+        (String::from_utf8(json).unwrap(), covers)
+    }
+
+    fn cover(key: &str, from: u64, to: u64, whole: bool) -> Cover {
+        Cover { key: key.to_owned(), from, to, whole }
+    }
+
+    #[test]
+    fn a_batch_goes_across_objects_and_an_object_across_batches() {
+        let mut batch = Batch::new(3);
+        let (mut a, mut b) = (0, 0);
+        assert!(!batch.take(&object("a"), &mut a, &mut block(&["1", "2"])));
+        batch.end(&object("a"), a);
+        let mut rest = block(&["3", "4"]);
+        assert!(batch.take(&object("b"), &mut b, &mut rest), "full with one record to spare");
+        assert_eq!(
+            file(batch),
+            (r#"["1","2","3"]"#.to_owned(), vec![cover("a", 0, 2, true), cover("b", 0, 1, false)])
+        );
+        let mut batch = Batch::new(3);
+        assert!(!batch.take(&object("b"), &mut b, &mut rest));
+        batch.end(&object("b"), b);
+        assert_eq!(file(batch), (r#"["4"]"#.to_owned(), vec![cover("b", 1, 2, true)]));
+    }
+
+    #[test]
+    fn an_object_without_records_is_covered() {
+        let mut batch = Batch::new(3);
+        assert!(batch.is_empty());
+        batch.end(&object("a"), 0);
+        assert!(!batch.is_empty());
+        assert_eq!(file(batch), ("[]".to_owned(), vec![cover("a", 0, 0, true)]));
+    }
+
+    #[test]
+    fn a_batch_ends_at_its_size_but_takes_a_record_of_any_size() {
+        let long = "x".repeat(BATCH_BYTES);
+        let mut batch = Batch::new(10);
+        let mut rest = block(&[&long, "1"]);
+        assert!(batch.take(&object("a"), &mut 0, &mut rest));
+        assert_eq!((batch.records(), rest.remaining()), (1, 1));
+    }
+
+    #[test]
+    fn the_request_id_tells_what_is_covered() {
+        let id = |bucket: &str, covers: &[Cover]| {
+            let mut batch = Batch::new(1);
+            batch.covers = covers.to_vec();
+            batch.request_id(bucket)
+        };
+        let same = id("logs", &[cover("a", 0, 5, true)]);
+        assert_eq!(same, id("logs", &[cover("a", 0, 5, true)]));
+        for other in [
+            id("logs2", &[cover("a", 0, 5, true)]),
+            id("logs", &[cover("a", 0, 6, true)]),
+            id("logs", &[cover("a", 1, 5, true)]),
+            id("logs", &[cover("b", 0, 5, true)]),
+            id("logs", &[cover("a", 0, 5, true), cover("b", 0, 1, true)]),
+        ] {
+            assert_ne!(same, other);
+        }
+    }
+}

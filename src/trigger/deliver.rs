@@ -1,0 +1,172 @@
+//! Takes a batch to the platform: a file in the storage, then an event that starts a run with it.
+//!
+//! Nothing here gives up: a batch is kept and tried again until the platform has it or the process is told to stop.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::batch::{Batch, Cover};
+use super::checkpoint::Pending;
+use crate::platform::callback::{Callback, CallbackError, Event};
+use crate::platform::health::Health;
+use crate::platform::metrics::Metrics;
+use crate::platform::storage::Storage;
+use crate::retry::Backoff;
+use crate::shutdown::{Shutdown, Stopped};
+
+/// The folder of the batches in the storage, named as the Python module names it.
+const FOLDER: &str = "AWS Flowlog_events";
+/// The file of the records in a batch's folder.
+const FILE: &str = "event.json";
+/// How long a call that is under way may last after the order to stop: the process must be gone within 10 s.
+const LAST_CALL: Duration = Duration::from_secs(7);
+
+/// Delivers batches.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The storage that the platform takes the files from.
+    pub storage: Storage,
+    /// The platform.
+    pub callback: Callback,
+    /// Told of events and failures.
+    pub health: Health,
+    /// Counts them.
+    pub metrics: Metrics,
+    /// Interrupts the waits between attempts.
+    pub shutdown: Shutdown,
+}
+
+/// The proof that the platform has a batch. Only an accepted callback makes one, or a batch without records.
+#[derive(Debug)]
+pub struct Receipt {
+    covers: Vec<Cover>,
+    folder: Option<String>,
+}
+
+impl Receipt {
+    /// The receipt of a batch that has nothing in it for the platform; the batch itself if it has.
+    pub fn for_no_records(batch: Batch) -> Result<Self, Batch> {
+        match batch.records() {
+            0 => Ok(Self { covers: batch.into_file().1, folder: None }),
+            _ => Err(batch),
+        }
+    }
+
+    /// What the batch covers.
+    pub fn into_covers(self) -> Vec<Cover> {
+        self.covers
+    }
+
+    /// The batch's folder, which is not needed any more once the receipt is committed.
+    pub fn folder(&self) -> Option<String> {
+        self.folder.clone()
+    }
+}
+
+impl Delivery {
+    /// Writes the batch's file and sends its event. The caller has noted it as pending before.
+    pub async fn deliver(&self, pending: Pending, file: Vec<u8>) -> Result<Receipt, Stopped> {
+        let path = format!("{}/{FILE}", folder(&pending.request_id));
+        let file = bytes::Bytes::from(file);
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        while let Err(error) = self.storage.write(&path, file.clone()).await {
+            let wait = backoff.next_wait();
+            tracing::error!(%error, "could not write a batch, it is kept and tried again; is the storage full?");
+            self.shutdown.sleep(wait).await?;
+        }
+        self.send(pending).await
+    }
+
+    /// Sends the event of a batch that was pending when the process ended; `None` if its file was never written whole,
+    /// so that nobody can have it.
+    pub async fn resume(&self, pending: Pending) -> Result<Option<Receipt>, Stopped> {
+        let folder = folder(&pending.request_id);
+        let names =
+            self.until_done("look for a batch in the storage", || self.storage.names(&folder)).await?;
+        if names.iter().any(|name| name == FILE) {
+            tracing::info!(
+                request_id = pending.request_id,
+                "sending the batch again that was under way at the last end"
+            );
+            return self.send(pending).await.map(Some);
+        }
+        Ok(None)
+    }
+
+    async fn send(&self, pending: Pending) -> Result<Receipt, Stopped> {
+        let started = Instant::now();
+        let folder = folder(&pending.request_id);
+        let now = Timestamp::now();
+        let name = format!("aws-flowlog_{}.{:06}", now.as_second(), now.subsec_microsecond());
+        let event = Event {
+            name: &name,
+            event: json!({ "records_path": FILE }),
+            request_id: &pending.request_id,
+            directory: &folder,
+        };
+        let mut passing = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        let mut refused = Backoff::new(Duration::from_secs(5), Duration::from_secs(120));
+        while let Err(error) = self.send_once(&event).await? {
+            self.metrics.callback_retries.inc();
+            let wait = if error.is_refusal() {
+                self.health.failed();
+                let wait = refused.next_wait();
+                tracing::error!(%error, retry_in_s = wait.as_secs(), "the platform refused a batch, which is kept; is the playbook running?");
+                wait
+            } else {
+                let wait = passing.next_wait();
+                tracing::warn!(%error, retry_in_s = wait.as_secs(), "the platform did not take a batch, which is kept");
+                wait
+            };
+            self.shutdown.sleep(wait).await?;
+        }
+        self.health.event_sent();
+        self.metrics.batches_delivered.inc();
+        self.metrics.records_delivered.inc_by(pending.records as u64);
+        self.metrics.delivery_seconds.observe(started.elapsed().as_secs_f64());
+        Ok(Receipt { covers: pending.covers, folder: Some(folder) })
+    }
+
+    /// One attempt. The order to stop does not tear it apart at once: an answer that is on its way spares a repeat.
+    async fn send_once(&self, event: &Event<'_>) -> Result<Result<(), CallbackError>, Stopped> {
+        let last_call = async {
+            self.shutdown.stopped().await;
+            #[expect(clippy::disallowed_methods, reason = "the order to stop has come already")]
+            tokio::time::sleep(LAST_CALL).await;
+        };
+        tokio::select! {
+            sent = self.callback.send_event(event) => Ok(sent),
+            () = last_call => Err(Stopped),
+        }
+    }
+
+    /// Removes what is left of a batch in the storage. A folder that stays does no harm but to space.
+    pub async fn clear(&self, folder: &str) {
+        if let Err(error) = self.storage.remove_folder(folder).await {
+            tracing::warn!(%error, "could not remove the folder of a delivered batch; remove it by hand");
+        }
+    }
+
+    /// Tries something in the storage until it works.
+    pub async fn until_done<T, F>(&self, what: &str, mut attempt: impl FnMut() -> F) -> Result<T, Stopped>
+    where
+        F: Future<Output = Result<T, crate::platform::storage::StorageError>>,
+    {
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        loop {
+            match attempt().await {
+                Ok(done) => return Ok(done),
+                Err(error) => tracing::error!(%error, "could not {what}, it is tried again"),
+            }
+            self.shutdown.sleep(backoff.next_wait()).await?;
+        }
+    }
+}
+
+/// The folder of a batch.
+pub fn folder(request_id: &str) -> String {
+    format!("{FOLDER}/{request_id}")
+}

@@ -1,0 +1,157 @@
+//! Opens objects: reads them in parts and decodes them, several at a time, ahead of the batches.
+//!
+//! An object is handed on when it is decoded to its end, so that nothing is sent of one that proves damaged. Only one
+//! that decodes to more than [`HELD_BLOCKS`] is handed on before: then memory decides.
+
+use std::io::{BufRead, Read};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::decode::{Block, ObjectError, decode};
+use crate::s3::{Bucket, Object, S3Error};
+
+/// An object is read in parts of this size, each in one call: a part that fails is read again without the others, and
+/// no connection stays open while a batch is delivered.
+const PART_BYTES: u64 = 8 * 1024 * 1024;
+/// Blocks held of an object that is not decoded to its end: 8 MiB.
+const HELD_BLOCKS: usize = 32;
+/// Objects opened at a time. Most are small, and their time is the way to S3 and back.
+pub const OPENED: usize = 16;
+/// What all opened objects may hold together, in kibibytes: four objects of the largest kind.
+const BUDGET_KIB: u32 = 4 * OBJECT_KIB;
+/// What an object holds at most: its blocks, and two parts.
+const OBJECT_KIB: u32 = 24 * 1024;
+/// Flow logs shrink to a third to a tenth under gzip.
+const INFLATION: u64 = 8;
+
+/// Opens the objects of a bucket.
+#[derive(Clone, Debug)]
+pub struct Opener {
+    bucket: Bucket,
+    budget: Arc<Semaphore>,
+}
+
+/// An object whose records can be taken.
+#[derive(Debug)]
+pub struct Opened {
+    /// The object.
+    pub object: Object,
+    blocks: mpsc::Receiver<Block>,
+    /// Set while it is still being decoded.
+    decoding: Option<JoinHandle<Result<(), ObjectError>>>,
+    _budget: Option<OwnedSemaphorePermit>,
+}
+
+impl Opener {
+    /// Opens objects of `bucket`.
+    pub fn new(bucket: Bucket) -> Self {
+        Self { bucket, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
+    }
+
+    /// Opens an object on a task of its own, so that it goes on while a batch is delivered. One that seems damaged is
+    /// read a second time: the fault may have been on the way.
+    pub async fn open(self, object: Object) -> Result<Opened, (Object, ObjectError)> {
+        let listed = object.clone();
+        let task = tokio::spawn(async move {
+            match self.open_once(object).await {
+                Err((object, error)) if error.is_poison() => {
+                    tracing::debug!(key = %object.key, %error, "object seems damaged, reading it again");
+                    self.open_once(object).await
+                }
+                opened => opened,
+            }
+        });
+        task.await.unwrap_or_else(|error| Err((listed, ObjectError::Internal(error.to_string()))))
+    }
+
+    async fn open_once(&self, object: Object) -> Result<Opened, (Object, ObjectError)> {
+        let estimate = object.body_bytes.saturating_mul(INFLATION) / 1024;
+        let kib = u32::try_from(estimate).unwrap_or(u32::MAX).clamp(64, OBJECT_KIB);
+        let budget = Arc::clone(&self.budget).acquire_many_owned(kib).await.ok();
+        let (parts_in, parts) = mpsc::channel(1);
+        tokio::spawn(read_parts(self.bucket.clone(), object.clone(), parts_in));
+        let (blocks_in, blocks) = mpsc::channel(HELD_BLOCKS);
+        let (full_in, full) = oneshot::channel();
+        let mut decoding = tokio::task::spawn_blocking(move || {
+            let mut full_in = Some(full_in);
+            decode(Parts { parts, current: Bytes::new() }, |block| match blocks_in.try_send(block) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(mpsc::error::TrySendError::Closed(_)) => ControlFlow::Break(()),
+                Err(mpsc::error::TrySendError::Full(block)) => {
+                    full_in.take().map(|full_in| full_in.send(()));
+                    blocks_in.blocking_send(block).map_or(ControlFlow::Break(()), ControlFlow::Continue)
+                }
+            })
+        });
+        tokio::select! {
+            Ok(()) = full => Ok(Opened { object, blocks, decoding: Some(decoding), _budget: budget }),
+            decoded = &mut decoding => match outcome(decoded) {
+                Ok(()) => Ok(Opened { object, blocks, decoding: None, _budget: budget }),
+                Err(error) => Err((object, error)),
+            },
+        }
+    }
+}
+
+impl Opened {
+    /// The next records; `None` at the end; an error if the rest of the object cannot be had.
+    pub async fn next_block(&mut self) -> Result<Option<Block>, ObjectError> {
+        if let Some(block) = self.blocks.recv().await {
+            return Ok(Some(block));
+        }
+        match self.decoding.take() {
+            None => Ok(None),
+            Some(decoding) => outcome(decoding.await).map(|()| None),
+        }
+    }
+}
+
+fn outcome(decoded: Result<Result<(), ObjectError>, tokio::task::JoinError>) -> Result<(), ObjectError> {
+    decoded.unwrap_or_else(|error| Err(ObjectError::Internal(error.to_string())))
+}
+
+/// Reads an object part by part, one ahead of the decoder.
+async fn read_parts(bucket: Bucket, object: Object, parts: mpsc::Sender<Result<Bytes, S3Error>>) {
+    let mut offset = 0;
+    while offset < object.body_bytes {
+        let part = bucket.read(&object, offset, PART_BYTES).await;
+        let failed = part.is_err();
+        if parts.send(part).await.is_err() || failed {
+            return;
+        }
+        offset += PART_BYTES;
+    }
+}
+
+/// The parts of an object as a source of bytes for a blocking thread.
+struct Parts {
+    parts: mpsc::Receiver<Result<Bytes, S3Error>>,
+    current: Bytes,
+}
+
+impl BufRead for Parts {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        if self.current.is_empty() {
+            if let Some(part) = self.parts.blocking_recv() {
+                self.current = part.map_err(std::io::Error::other)?;
+            }
+        }
+        Ok(&self.current)
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.current.advance(count.min(self.current.len()));
+    }
+}
+
+impl Read for Parts {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.fill_buf()?.read(buffer)?;
+        self.consume(count);
+        Ok(count)
+    }
+}

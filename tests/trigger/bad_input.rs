@@ -1,0 +1,124 @@
+//! What is configured wrong is said in words that help, to the platform where it can be reached.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::module::Module;
+use support::platform::Endpoint;
+use support::script::Fault;
+
+use crate::world::{ACCESS_KEY, PATIENCE, SECRET, World, stop};
+
+const SOON: Duration = Duration::from_secs(10);
+
+#[tokio::test]
+async fn an_unknown_command_or_none_gets_the_list_of_commands() {
+    for command in ["", "fetch", "--nonsense"] {
+        let mut process = Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), command).start();
+        let status = process.exited(SOON).await.unwrap();
+        let stderr = process.stderr().text();
+        assert_eq!(status.code(), Some(2), "{command}: {stderr}");
+        for known in
+            ["fetch_flowlogs", "push_events", "validate_module_configuration", "flowlog_records_trigger"]
+        {
+            assert!(stderr.contains(known), "{command}: {stderr}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_token_or_callback_it_says_where_it_looked() {
+    let world = World::new().await;
+    for name in ["token", "url_callback"] {
+        let mut process = world.module().without_value(name).start();
+        assert_eq!(process.exited(SOON).await.unwrap().code(), Some(1));
+        let stderr = process.stderr().text();
+        for part in [name.to_owned(), format!("/symphony/{name}"), name.to_uppercase()] {
+            assert!(stderr.contains(&part), "{part}: {stderr}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_that_cannot_be_used_is_one_critical_line_and_no_spinning() {
+    let account = |region: Value| json!({"aws_access_key": ACCESS_KEY, "aws_secret_access_key": "hush", "aws_region_name": region});
+    for (name, value, parts) in [
+        ("trigger_configuration", "{not json".to_owned(), vec!["trigger configuration", "not JSON"]),
+        ("trigger_configuration", json!({"frequency": 60}).to_string(), vec!["`bucket_name`", "missing"]),
+        (
+            "trigger_configuration",
+            json!({"bucket_name": "b", "frequency": 0}).to_string(),
+            vec!["`frequency`", "at least 1"],
+        ),
+        (
+            "trigger_configuration",
+            json!({"bucket_name": "b", "chunk_size": 0}).to_string(),
+            vec!["`chunk_size`", "at least 1"],
+        ),
+        (
+            "trigger_configuration",
+            json!({"bucket_name": ["b"]}).to_string(),
+            vec!["`bucket_name`", "must be text"],
+        ),
+        ("module_configuration", account(Value::Null).to_string(), vec!["`aws_region_name`", "missing"]),
+        ("module_configuration", account(json!(7)).to_string(), vec!["`aws_region_name`", "must be text"]),
+        (
+            "module_configuration",
+            r#"{"aws_secret_access_key": "hush""#.to_owned(),
+            vec!["module configuration", "not JSON"],
+        ),
+    ] {
+        let world = World::new().await;
+        let process = world.module().value(name, &value).start();
+        for part in parts {
+            world.until_logged("critical", part).await;
+        }
+        let critical = world.platform.logs().iter().filter(|line| line.level == "critical").count();
+        assert_eq!(critical, 1, "{:#?}", world.platform.logs());
+        let requests = world.platform.received().len();
+        stop(process).await;
+        assert!(world.platform.received().len() <= requests + 1, "it was spinning");
+        assert!(!format!("{:?}", world.platform.logs()).contains("hush"));
+        assert_eq!(world.s3.requests().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_property_is_a_warning_that_names_it() {
+    let mut world = World::new().await;
+    world.argument("intake_key", "a-key");
+    let process = world.start().await;
+    world.until_logged("warning", "`intake_key`").await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 10);
+    world.all_arrive(&process).await;
+    stop(process).await;
+    assert!(!world.platform.logs().iter().any(|line| line.message.contains("a-key")));
+}
+
+#[tokio::test]
+async fn secrets_that_come_late_are_waited_for() {
+    let mut world = World::new().await;
+    world.platform.script(Endpoint::Secrets).then(Fault::status(503)).then(Fault::Html).then(Fault::Drop);
+    let process = world.start().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 10);
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn logs_that_the_platform_does_not_take_are_sent_again() {
+    let mut world = World::new().await;
+    world.platform.script(Endpoint::Logs).then_times(2, &Fault::status(503));
+    let process = world.start().await;
+    world.until_logged("info", "looking for flow logs").await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 10);
+    world.all_arrive(&process).await;
+    assert!(process.stderr().wait_for("poll ended", PATIENCE).await);
+    stop(process).await;
+    assert!(world.is_logged("info", "poll ended"), "what was logged last is sent at the end");
+    let secrets = world.platform.logs().iter().filter(|line| line.message.contains(SECRET)).count();
+    assert_eq!(secrets, 0);
+}

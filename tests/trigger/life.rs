@@ -1,0 +1,229 @@
+//! What the trigger does when nothing goes wrong.
+
+use support::eventually;
+use support::platform::Endpoint;
+use support::s3::Operation;
+
+use crate::world::{BUCKET, PATIENCE, World, stop};
+
+#[tokio::test]
+async fn records_of_several_flow_logs_accounts_and_regions_arrive_once_without_headers() {
+    let mut world = World::new().await;
+    let process = world.start().await;
+    for account in ["111111111111", "222222222222"] {
+        for region in ["eu-west-3", "us-east-1"] {
+            for _ in 0..2 {
+                let flow_log = world.generator.flow_log(account, region);
+                world.put(&flow_log, 10, 130);
+                world.put(&flow_log, 5, 7);
+            }
+        }
+    }
+    world.all_arrive(&process).await;
+    // Objects that sort before what was delivered, and objects of the day before.
+    let earlier = world.generator.flow_log("000000000000", "ap-east-1");
+    world.put(&earlier, 24 * 60, 5);
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 36 * 60, 5);
+    world.all_arrive(&process).await;
+    stop(process).await;
+    assert_eq!(world.batch_folders(), 0);
+}
+
+#[tokio::test]
+async fn an_event_has_the_form_of_the_protocol() {
+    let mut world = World::new().await;
+    let process = world.start().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 250);
+    world.all_arrive(&process).await;
+    stop(process).await;
+    let events = world.platform.events();
+    let sizes: Vec<usize> = events.iter().map(|event| event.records().len()).collect();
+    assert_eq!(sizes, [100, 100, 50], "batches are full, and the last does not wait for the next poll");
+    for event in &events {
+        let (before, seconds) = event.name.split_once('_').unwrap();
+        assert_eq!(before, "aws-flowlog");
+        assert!(seconds.split_once('.').is_some_and(|(_, fraction)| fraction.len() == 6), "{seconds}");
+        assert_eq!(event.event, serde_json::json!({"records_path": "event.json"}));
+        let directory = event.directory.as_deref().unwrap();
+        let id = directory.strip_prefix("AWS Flowlog_events/").unwrap();
+        assert!(uuid::Uuid::parse_str(id).is_ok() && uuid::Uuid::parse_str(&event.request_id).is_ok());
+    }
+    let post = &world.platform.received_at(Endpoint::Events)[0];
+    assert_eq!(post.headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn a_restart_delivers_what_came_between_and_nothing_twice() {
+    let mut world = World::new().await;
+    let process = world.start().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 30, 120);
+    world.all_arrive(&process).await;
+    stop(process).await;
+    world.put(&flow_log, 20, 40);
+    world.put(&flow_log, 40, 40);
+    let process = world.start().await;
+    world.put(&flow_log, 10, 40);
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn a_restart_before_the_first_record_begins_where_the_first_start_began() {
+    let mut world = World::new().await;
+    stop(world.start().await).await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 10);
+    let process = world.start().await;
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn without_state_only_new_objects_count_unless_start_from_says_otherwise() {
+    let old = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(48);
+    for (start_from, with_old) in
+        [(None, false), (Some("beginning".to_owned()), true), (Some(old.to_string()), true)]
+    {
+        let mut world = World::new().await;
+        world.argument("start_from", start_from.clone());
+        let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+        let object = world.object(&flow_log, 48 * 60, 20);
+        world.s3.put_at(BUCKET, &object.key, object.body(), old);
+        if with_old {
+            world.expected.extend(object.records);
+        }
+        let process = world.start().await;
+        world.put(&flow_log, 5, 10);
+        world.all_arrive(&process).await;
+        stop(process).await;
+    }
+}
+
+#[tokio::test]
+async fn without_a_prefix_the_whole_bucket_counts_but_only_flow_logs() {
+    let mut world = World::new().await;
+    world.argument("prefix", serde_json::Value::Null);
+    let process = world.start().await;
+    for key in ["AWSLogs/", "AWSLogs/1/CloudTrail/eu-west-3/2026/11/22/1_CloudTrail_x.json.gz", "readme.txt"]
+    {
+        world.s3.put(BUCKET, key, "not a flow log");
+    }
+    let nested = world.generator.flow_log("111111111111", "eu-west-3").in_folder("central/logs");
+    let hive = world.generator.flow_log("222222222222", "eu-west-3").hive().hourly();
+    world.put(&nested, 5, 10);
+    world.put(&hive, 5, 10);
+    world.all_arrive(&process).await;
+    stop(process).await;
+    assert!(!world.is_logged("error", ""), "{:#?}", world.platform.logs());
+}
+
+#[tokio::test]
+async fn the_state_of_the_python_module_is_taken_over() {
+    let mut world = World::new().await;
+    let prefix = "AWSLogs/111111111111/vpcflowlogs/eu-west-3/";
+    world.argument("prefix", prefix);
+    let mut flow_logs = [(); 2].map(|()| world.generator.flow_log("111111111111", "eu-west-3"));
+    flow_logs.sort_by(|a, b| a.id.cmp(&b.id));
+    let [first, last] = flow_logs;
+    let mut marker = String::new();
+    // Each object reached S3 some minutes behind its name. The module listed all of the last flow log's up to its
+    // marker; of the first it passed over what came later in time but sorts before.
+    for minutes in [60, 55, 50, 45] {
+        for flow_log in [&first, &last] {
+            let object = world.object(flow_log, minutes, 10);
+            let arrived = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes - 5);
+            world.s3.put_at(BUCKET, &object.key, object.body(), arrived);
+            if minutes < 50 || (minutes == 50 && flow_log == &first) {
+                world.expected.extend(object.records);
+            } else if flow_log == &last {
+                marker = object.key;
+            }
+        }
+    }
+    let folder = world.storage.path().join(prefix);
+    std::fs::create_dir_all(&folder).unwrap();
+    let context = serde_json::json!({ "marker": marker }).to_string();
+    std::fs::write(folder.join("context.json"), &context).unwrap();
+    let process = world.start().await;
+    world.all_arrive(&process).await;
+    stop(process).await;
+    assert_eq!(
+        std::fs::read_to_string(folder.join("context.json")).unwrap(),
+        context,
+        "the way back stays open"
+    );
+}
+
+#[tokio::test]
+async fn values_may_be_files_and_the_alias_of_the_python_module_works() {
+    let mut world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let listed = world.s3.count(Operation::List);
+    let module = world.module().values_in(folder.path().join("symphony"));
+    let process = module.start();
+    assert!(eventually(PATIENCE, || world.s3.count(Operation::List) > listed + 1).await);
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 10);
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn health_and_metrics_answer_as_the_protocol_says() {
+    let mut world = World::new().await;
+    let port = support::free_port();
+    let listed = world.s3.count(Operation::List);
+    let process = world.module().value("liveness_port", port).start();
+    assert!(eventually(PATIENCE, || world.s3.count(Operation::List) > listed + 1).await);
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 130);
+    world.all_arrive(&process).await;
+    world.until_logged("info", "poll ended").await;
+    let get = async |port: u16, path: &str| {
+        let answer = reqwest::get(format!("http://127.0.0.1:{port}{path}")).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, body) = get(port, "/health").await;
+    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &body["error_count"]), (200, &serde_json::json!(0)));
+    for field in ["last_events_time", "last_heartbeat"] {
+        let date: jiff::civil::DateTime = body[field].as_str().unwrap().parse().unwrap();
+        assert!(date.year() >= 2026);
+    }
+    for field in ["seconds_without_events_threshold", "last_heartbeat_threshold"] {
+        assert!(body[field].is_u64(), "{body}");
+    }
+    let (status, body) = get(port, "/elsewhere").await;
+    assert_eq!((status, body.as_str()), (404, r#"{"status_code":404,"reason":"Endpoint doesn't exist"}"#));
+    let (_, metrics) = get(world.metrics_port, "/metrics").await;
+    for line in [
+        "symphony_module_common_forwarded_events_total 130",
+        "symphony_module_aws_collected_events_total 130",
+        "symphony_module_common_discarded_events_total 0",
+        "symphony_module_common_forward_events_duration_count 2",
+        "aws_flowlogs_batches_delivered_total 2",
+        "aws_flowlogs_objects_delivered_total 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
+    }
+    assert!(metrics.contains("symphony_module_common_events_lags "), "{metrics}");
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn only_the_accounts_own_key_and_region_reach_s3() {
+    let mut world = World::new().await;
+    let process = world.start().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 10);
+    world.all_arrive(&process).await;
+    stop(process).await;
+    for request in world.s3.requests() {
+        assert_eq!(request.access_key.as_deref(), Some(crate::world::ACCESS_KEY));
+        assert_eq!(request.region.as_deref(), Some("eu-west-3"));
+        assert!(!request.has_session_token);
+    }
+}
