@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help test lint fmt clippy doc deny manifests manifests-check unit
+.PHONY: help demo test lint fmt clippy doc deny manifests manifests-check unit
 
 CARGO_DENY_VERSION := 0.20.2
 # Tools that the registry gives are kept here, compiled once, away from the project's own target.
@@ -8,6 +8,10 @@ CARGO_DENY := $(TOOLS)/bin/cargo-deny
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## See it work on this machine; make demo ARGS=--help says what there is to choose
+	cargo build --release --locked --bin aws-flowlogs --example playground
+	@cargo run --release --locked --quiet --example playground -- $(ARGS)
 
 test: lint unit ## Everything that CI runs: lint, then every test
 

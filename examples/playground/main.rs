@@ -30,6 +30,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use support::module::Process;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 
 use options::Options;
@@ -73,6 +74,7 @@ async fn play(options: Options) -> Result<Verdict, Problem> {
     let writing = Duration::from_secs(options.seconds);
     let mut kill_at = options.kill.then_some(writing / 2);
     let mut kills = 0;
+    let mut interrupts = Interrupts::new()?;
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let start = Instant::now();
@@ -81,10 +83,11 @@ async fn play(options: Options) -> Result<Verdict, Problem> {
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            _ = tokio::signal::ctrl_c() => {
+            () = interrupts.next() => {
                 // The first ends the writing, the second the waiting.
-                until = if Instant::now() >= writing_until { Instant::now() } else { Instant::now() + PATIENCE };
-                writing_until = Instant::now();
+                let now = Instant::now();
+                until = if now >= writing_until { now } else { now + PATIENCE };
+                writing_until = writing_until.min(now);
             }
         }
         let is_writing = Instant::now() < writing_until;
@@ -110,12 +113,35 @@ async fn play(options: Options) -> Result<Verdict, Problem> {
     let exit = trigger.stop(GRACE).await;
     let took = asked.elapsed();
     // What the trigger handed over last still has to go through the playbook.
-    support::eventually(PATIENCE, || world.runs_under_way() == 0).await;
+    tokio::select! {
+        _ = support::eventually(PATIENCE, || world.runs_under_way() == 0) => {}
+        () = interrupts.next() => {}
+    }
     world.take_in().await;
     runs.abort();
     screen.end(&world);
     let log = trigger.stderr().all();
     Ok(Verdict::new(&world, verdict::Ending { exit, took, ended_early, kills, log }))
+}
+
+/// Ctrl-C and SIGTERM.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// Waits for the next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// Ends the trigger as a crash does, and starts it again as the platform does.

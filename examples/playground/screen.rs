@@ -94,13 +94,13 @@ impl Screen {
     fn repeat_logs(&mut self, world: &World) {
         let logs = world.platform.logs();
         for line in logs.iter().skip(self.logs).filter(|line| line.level != "info" && line.level != "debug") {
-            self.say(&format!("trigger, {}: {}", line.level, line.message));
+            self.say(&shortened(format!("trigger, {}: {}", line.level, line.message)));
         }
         self.logs = logs.len();
     }
 
     fn progress(&self, world: &World) -> String {
-        let runs = world.runs.lock().unwrap().clone();
+        let runs = world.runs_so_far();
         let seen = world.metrics.seen();
         let seconds = self.start.elapsed().as_secs_f64();
         if !world.is_followed() {
@@ -124,6 +124,15 @@ impl Screen {
             count(sums.accepted),
             ledger.lag().as_secs_f64(),
         )
+    }
+}
+
+/// The beginning of a long line.
+fn shortened(line: String) -> String {
+    const WIDTH: usize = 160;
+    match line.char_indices().nth(WIDTH) {
+        None => line,
+        Some((end, _)) => format!("{}…", line.get(..end).unwrap_or_default()),
     }
 }
 

@@ -41,8 +41,8 @@ impl Verdict {
         let logs = world.platform.logs();
         let is_named = |key: &&String| logs.iter().any(|line| line.message.contains(key.as_str()));
         Self {
-            sums: world.is_followed().then(|| world.ledger.lock().unwrap().sums()),
-            runs: world.runs.lock().unwrap().clone(),
+            sums: world.sums(),
+            runs: world.runs_so_far(),
             under_way: world.runs_under_way(),
             named: corrupt.iter().filter(is_named).count(),
             corrupt: corrupt.len(),

@@ -11,7 +11,7 @@ use support::playbook::{self, Playbook, Runner};
 use support::s3;
 use tempfile::TempDir;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Sums};
 use crate::metrics::Metrics;
 use crate::options::Options;
 use crate::runs::Runs;
@@ -171,15 +171,25 @@ impl World {
         let _ = taken.await;
     }
 
+    /// What the runs came to so far.
+    pub(crate) fn runs_so_far(&self) -> Runs {
+        self.runs.lock().unwrap().clone()
+    }
+
+    /// The sums of the ledger, if every record can be followed.
+    pub(crate) fn sums(&self) -> Option<Sums> {
+        self.is_followed().then(|| self.ledger.lock().unwrap().sums())
+    }
+
     /// Events that the platform accepted and whose run has not ended.
     pub(crate) fn runs_under_way(&self) -> usize {
-        self.platform.events().len() - self.runs.lock().unwrap().ended
+        let ended = self.runs.lock().unwrap().ended;
+        self.platform.events().len() - ended
     }
 
     /// Whether nothing is on its way any longer; of a bucket that is not ours nobody knows.
     pub(crate) fn has_all_arrived(&self) -> bool {
-        let nothing_missing = !self.is_followed() || self.ledger.lock().unwrap().sums().missing == 0;
-        nothing_missing && self.runs_under_way() == 0
+        self.sums().is_none_or(|sums| sums.missing == 0) && self.runs_under_way() == 0
     }
 }
 
