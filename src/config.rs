@@ -186,10 +186,9 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
 fn problem_with(value: &mut Value, schema: &Value) -> Option<String> {
     if let Some(whole) =
         value.as_f64().filter(|number| !value.is_u64() && number.fract() == 0.0 && *number >= 0.0)
+        && let Ok(whole) = format!("{whole:.0}").parse::<u64>()
     {
-        if let Ok(whole) = format!("{whole:.0}").parse::<u64>() {
-            *value = whole.into();
-        }
+        *value = whole.into();
     }
     let expected = schema.get("type").and_then(Value::as_str)?;
     let found = match value {

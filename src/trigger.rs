@@ -170,7 +170,7 @@ impl Trigger {
             delivery.metrics.objects_waiting.dec();
             match opened {
                 Ok(opened) => self.drain(opened, &mut batch).await?,
-                Err((object, error)) => self.fail(&object, &error, &mut batch).await?,
+                Err(unopened) => self.fail(&unopened.object, &unopened.error, &mut batch).await?,
             }
         }
         self.hand_over(&mut batch).await?;

@@ -68,7 +68,12 @@ impl Batch {
         match self.covers.last_mut().filter(|cover| cover.key == object.key) {
             Some(cover) => cover.whole = true,
             None => {
-                self.covers.push(Cover { key: object.key.clone(), from: position, to: position, whole: true })
+                self.covers.push(Cover {
+                    key: object.key.clone(),
+                    from: position,
+                    to: position,
+                    whole: true,
+                });
             }
         }
     }

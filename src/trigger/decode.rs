@@ -234,9 +234,9 @@ impl Lines {
         self.started = true;
         self.records += 1;
         if clean {
-            self.block.push_clean(bytes)
+            self.block.push_clean(bytes);
         } else {
-            self.block.push_escaped(line)
+            self.block.push_escaped(line);
         }
         Ok(())
     }

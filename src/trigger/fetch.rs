@@ -46,6 +46,21 @@ pub struct Opened {
     _budget: Option<OwnedSemaphorePermit>,
 }
 
+/// An object that could not be opened.
+#[derive(Debug)]
+pub struct Unopened {
+    /// The object.
+    pub object: Object,
+    /// Why.
+    pub error: ObjectError,
+}
+
+impl Unopened {
+    fn new(object: Object, error: ObjectError) -> Box<Self> {
+        Box::new(Self { object, error })
+    }
+}
+
 impl Opener {
     /// Opens objects of `bucket`.
     pub fn new(bucket: Bucket) -> Self {
@@ -54,21 +69,23 @@ impl Opener {
 
     /// Opens an object on a task of its own, so that it goes on while a batch is delivered. One that seems damaged is
     /// read a second time: the fault may have been on the way.
-    pub async fn open(self, object: Object) -> Result<Opened, (Object, ObjectError)> {
+    pub async fn open(self, object: Object) -> Result<Opened, Box<Unopened>> {
         let listed = object.clone();
         let task = tokio::spawn(async move {
             match self.open_once(object).await {
-                Err((object, error)) if error.is_poison() => {
+                Err(unopened) if unopened.error.is_poison() => {
+                    let Unopened { object, error } = *unopened;
                     tracing::debug!(key = %object.key, %error, "object seems damaged, reading it again");
                     self.open_once(object).await
                 }
                 opened => opened,
             }
         });
-        task.await.unwrap_or_else(|error| Err((listed, ObjectError::Internal(error.to_string()))))
+        task.await
+            .unwrap_or_else(|error| Err(Unopened::new(listed, ObjectError::Internal(error.to_string()))))
     }
 
-    async fn open_once(&self, object: Object) -> Result<Opened, (Object, ObjectError)> {
+    async fn open_once(&self, object: Object) -> Result<Opened, Box<Unopened>> {
         let estimate = object.body_bytes.saturating_mul(INFLATION) / 1024;
         let kib = u32::try_from(estimate).unwrap_or(u32::MAX).clamp(64, OBJECT_KIB);
         let budget = Arc::clone(&self.budget).acquire_many_owned(kib).await.ok();
@@ -91,7 +108,7 @@ impl Opener {
             Ok(()) = full => Ok(Opened { object, blocks, decoding: Some(decoding), _budget: budget }),
             decoded = &mut decoding => match outcome(decoded) {
                 Ok(()) => Ok(Opened { object, blocks, decoding: None, _budget: budget }),
-                Err(error) => Err((object, error)),
+                Err(error) => Err(Unopened::new(object, error)),
             },
         }
     }
@@ -135,10 +152,10 @@ struct Parts {
 
 impl BufRead for Parts {
     fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
-        if self.current.is_empty() {
-            if let Some(part) = self.parts.blocking_recv() {
-                self.current = part.map_err(std::io::Error::other)?;
-            }
+        if self.current.is_empty()
+            && let Some(part) = self.parts.blocking_recv()
+        {
+            self.current = part.map_err(std::io::Error::other)?;
         }
         Ok(&self.current)
     }

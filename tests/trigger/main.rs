@@ -1,5 +1,10 @@
 //! The trigger as a process, between an S3 server, a platform and a storage.
-#![allow(unreachable_pub, reason = "the modules of a test are reached from here alone")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "the code of a test outside its functions: what breaks ends the test"
+)]
 
 mod bad_input;
 mod life;
