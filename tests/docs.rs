@@ -1,0 +1,198 @@
+//! What the pages say is what the code does, as far as a program can tell.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test ends at what it did not expect"
+)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use aws_flowlogs::manifest;
+use aws_flowlogs::platform::metrics::{Metrics, Operation};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The pages that a reader finds first.
+const PAGES: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
+
+/// Every file below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(self::files(&path)) } else { files.push(path) }
+    }
+    files
+}
+
+/// What stands between `before` and `after`, everywhere in a text.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> Vec<&'a str> {
+    text.split(before).skip(1).filter_map(|rest| rest.split_once(after)).map(|(found, _)| found).collect()
+}
+
+#[test]
+fn the_tables_of_the_readme_are_what_the_types_say() {
+    let readme = text("README.md");
+    assert!(
+        readme == manifest::with_tables(&readme),
+        "the tables are old: run `make manifests` and commit README.md"
+    );
+    for table in ["account", "trigger", "action", "results"] {
+        let table = between(&readme, &format!("<!-- table: {table} -->\n"), "<!-- end -->");
+        assert_eq!(table.len(), 1);
+        assert!(table[0].lines().count() > 2, "{table:?}");
+    }
+}
+
+#[test]
+fn every_command_is_described() {
+    let help = Command::new(env!("CARGO_BIN_EXE_aws-flowlogs")).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let commands = help.split_once("Commands:\n").unwrap().1.split("\n\n").next().unwrap();
+    let readme = text("README.md");
+    let mut count = 0;
+    for command in commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
+        let command = command.split_whitespace().next().unwrap();
+        assert!(readme.contains(&format!("| `{command}` |")), "{command}");
+        count += 1;
+    }
+    assert!(count >= 4, "{help}");
+}
+
+#[test]
+fn every_value_of_the_platform_is_described() {
+    let readme = text("README.md");
+    let mut values = BTreeSet::new();
+    for file in files(&root().join("src")) {
+        let source = std::fs::read_to_string(&file).unwrap();
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for call in
+            ["values.text(\"", "required_text(\"", "required_secret(\"", "required_json(\"", "port(\""]
+        {
+            values.extend(between(source, call, "\"").into_iter().map(str::to_owned));
+        }
+    }
+    assert!(values.len() > 8, "{values:?}");
+    for value in values.iter().filter(|value| *value != "symphony_data_dir") {
+        assert!(readme.contains(&format!("`{value}`")), "{value}");
+    }
+    for variable in ["SYMPHONY_DIR", "SYMPHONY_DATA_DIR", "RUST_LOG"] {
+        assert!(readme.contains(&format!("`{variable}`")), "{variable}");
+    }
+}
+
+#[test]
+fn the_metrics_are_those_that_are_served() {
+    let (metrics, registry) = Metrics::new();
+    metrics.object_rejected("corrupt");
+    metrics.s3_calls.get_or_create(&Operation { operation: "list" }).inc();
+    let mut served = String::new();
+    prometheus_client::encoding::text::encode(&mut served, &registry).unwrap();
+    let readme = text("README.md");
+    let described: BTreeSet<&str> = between(&readme, "\n| `", "` |")
+        .into_iter()
+        .filter(|name| name.starts_with("symphony_module_") || name.starts_with("aws_flowlogs_"))
+        .collect();
+    let mut known = BTreeSet::new();
+    for family in served.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = family.split_once(' ').unwrap();
+        let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
+        assert!(described.contains(name.as_str()), "{name} is served and not described");
+        known.insert(name);
+    }
+    for name in described {
+        assert!(known.contains(name), "{name} is described and not served");
+    }
+}
+
+#[test]
+fn every_cause_of_a_failure_is_described() {
+    let readme = text("README.md");
+    let mut causes = Vec::new();
+    for file in ["src/trigger/decode.rs", "src/s3/failure.rs"] {
+        let source = text(file);
+        let cause =
+            between(&source, "pub fn cause(&self) -> &'static str {", "\n    }\n").remove(0).to_owned();
+        causes.extend(between(&cause, "=> \"", "\"").into_iter().map(str::to_owned));
+    }
+    assert!(causes.len() > 12, "{causes:?}");
+    for cause in causes {
+        assert!(readme.contains(&format!("`{cause}`")), "{cause}");
+    }
+}
+
+#[test]
+fn what_is_to_be_made_can_be_made() {
+    let makefile = text("Makefile");
+    let mut targets = BTreeSet::new();
+    for page in PAGES.map(text) {
+        for call in between(&page, "`make ", "`").into_iter().chain(between(&page, "\nmake ", "\n")) {
+            targets.extend(call.split_whitespace().next().map(str::to_owned));
+        }
+    }
+    assert!(targets.contains("demo") && targets.contains("test"), "{targets:?}");
+    for target in targets {
+        assert!(makefile.contains(&format!("\n{target}:")), "make {target}");
+    }
+}
+
+#[test]
+fn links_lead_to_files_and_headings() {
+    for name in PAGES.into_iter().chain(["CHANGELOG.md"]) {
+        let page = text(name);
+        let headings: Vec<String> = page
+            .lines()
+            .filter(|line| line.starts_with('#'))
+            .map(|line| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-"))
+            .collect();
+        for link in between(&page, "](", ")").into_iter().filter(|link| !link.starts_with("http")) {
+            match link.strip_prefix('#') {
+                Some(heading) => assert!(headings.iter().any(|known| known == heading), "{name}: #{heading}"),
+                None => assert!(root().join(link).exists(), "{name}: {link}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn json_in_the_pages_is_json() {
+    for name in PAGES {
+        for block in between(&text(name), "```json\n", "```") {
+            assert!(serde_json::from_str::<serde_json::Value>(block).is_ok(), "{name}: {block}");
+        }
+    }
+}
+
+#[test]
+fn the_code_map_names_every_file_and_no_other() {
+    let architecture = text("ARCHITECTURE.md");
+    let map = between(&architecture, "## Code map\n", "\n## ").remove(0);
+    for file in between(map, "`src/", "`") {
+        assert!(root().join("src").join(file).exists(), "src/{file}");
+    }
+    for file in files(&root().join("src")) {
+        let file = file.strip_prefix(root()).unwrap().to_str().unwrap();
+        // A file of tests, or a part of a file that is named.
+        let parts = file.split('/').count();
+        assert!(parts > 3 || map.contains(&format!("`{file}`")), "{file} is not in the code map");
+    }
+}
+
+#[test]
+fn no_source_file_is_long() {
+    for folder in ["src", "tests", "examples"] {
+        for file in files(&root().join(folder)) {
+            let lines = std::fs::read_to_string(&file).unwrap().lines().count();
+            assert!(lines <= 400, "{}: {lines} lines", file.display());
+        }
+    }
+}
