@@ -139,6 +139,12 @@ impl fmt::Display for Verdict {
             row(name, value, note)?;
         }
         let faults = self.faults();
+        if faults.is_empty() && runs.records == 0 {
+            return write!(
+                f,
+                "\n  Nothing was lost, but nothing was there: no new record came under this prefix."
+            );
+        }
         if faults.is_empty() {
             return write!(f, "\n  Nothing was lost.");
         }
