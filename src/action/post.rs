@@ -46,7 +46,7 @@ impl Intake {
         let mut posts = FuturesUnordered::new();
         let (mut more, mut under_way) = (true, 0);
         first.reverse();
-        loop {
+        while more || !posts.is_empty() {
             let next = async {
                 match first.pop() {
                     Some(chunk) => Some(chunk),
@@ -71,7 +71,6 @@ impl Intake {
                         }
                     }
                 },
-                else => break,
             }
         }
         if shutdown.is_stopping() {
