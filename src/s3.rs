@@ -58,10 +58,8 @@ pub struct Object {
 pub struct ListRequest<'a> {
     /// Only keys that begin with this.
     pub prefix: &'a str,
-    /// Only keys behind this one, in the order of their bytes.
-    pub start_after: Option<&'a str>,
-    /// Keys that go on with this after the prefix are folded into a folder.
-    pub delimiter: Option<&'a str>,
+    /// Goes on with a listing where a page ended: its [`Page::next`].
+    pub continued: Option<&'a str>,
 }
 
 /// One answer to a listing: 1000 entries at most.
@@ -69,9 +67,7 @@ pub struct ListRequest<'a> {
 pub struct Page {
     /// Objects in the order of their keys.
     pub objects: Vec<Object>,
-    /// Prefixes up to and with the delimiter.
-    pub folders: Vec<String>,
-    /// The last entry, if more follow it: where the next request starts after.
+    /// S3's token for the next page; `None` on the last one.
     pub next: Option<String>,
 }
 
@@ -134,23 +130,13 @@ impl Bucket {
             .list_objects_v2()
             .bucket(&*self.name)
             .prefix(request.prefix)
-            .set_start_after(request.start_after.map(str::to_owned))
-            .set_delimiter(request.delimiter.map(str::to_owned))
+            .set_continuation_token(request.continued.map(str::to_owned))
             .send()
             .await
             .map_err(|error| self.failed("list", request.prefix, &error))?;
-        let truncated = listed.is_truncated.unwrap_or(false);
-        let folders: Vec<String> = listed
-            .common_prefixes
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|folder| folder.prefix)
-            .collect();
-        let objects: Vec<Object> =
-            listed.contents.unwrap_or_default().into_iter().filter_map(object).collect();
-        let last_key = objects.last().map(|object| object.key.as_str());
-        let last = last_key.max(folders.last().map(String::as_str)).map(str::to_owned);
-        Ok(Page { objects, folders, next: last.filter(|_| truncated) })
+        let next = listed.next_continuation_token.filter(|_| listed.is_truncated.unwrap_or(false));
+        let objects = listed.contents.unwrap_or_default().into_iter().filter_map(object).collect();
+        Ok(Page { objects, next })
     }
 
     /// `length` bytes of an object from `offset` on, or fewer where it ends. Fails if the object is not the one that

@@ -107,8 +107,8 @@ impl Delivery {
             request_id: &pending.request_id,
             directory: &folder,
         };
-        let mut passing = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-        let mut refused = Backoff::new(Duration::from_secs(5), Duration::from_secs(120));
+        let mut passing = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+        let mut refused = Backoff::new(Duration::from_secs(2), Duration::from_secs(120));
         while let Err(error) = self.send_once(&event).await? {
             self.metrics.callback_retries.inc();
             let wait = if error.is_refusal() {
@@ -118,7 +118,7 @@ impl Delivery {
                 wait
             } else {
                 let wait = passing.next_wait();
-                tracing::warn!(%error, retry_in_s = wait.as_secs(), "the platform did not take a batch, which is kept");
+                tracing::warn!(%error, retry_in_s = wait.as_secs_f64(), "the platform did not take a batch, which is kept");
                 wait
             };
             self.shutdown.sleep(wait).await?;

@@ -15,14 +15,13 @@ pub fn discover<'a>(
     ledger: &'a Ledger,
     delivery: &'a Delivery,
 ) -> impl Stream<Item = Object> + 'a {
-    let listing = Listing { start_after: None, ended: false, page: VecDeque::new() };
+    let listing = Listing { continued: None, ended: false, page: VecDeque::new() };
     stream::unfold(listing, async move |mut listing| {
         while listing.page.is_empty() && !listing.ended {
-            let start_after = listing.start_after.as_deref();
-            let request = ListRequest { prefix, start_after, delimiter: None };
+            let request = ListRequest { prefix, continued: listing.continued.as_deref() };
             let page = until_listed(delivery, async || bucket.list(request).await).await.ok()?;
             listing.ended = page.next.is_none();
-            listing.start_after = page.next;
+            listing.continued = page.next;
             let is_new = |object: &Object| {
                 is_flow_log(&object.key, prefix)
                     && object.body_bytes > 0
@@ -38,7 +37,7 @@ pub fn discover<'a>(
 }
 
 struct Listing {
-    start_after: Option<String>,
+    continued: Option<String>,
     ended: bool,
     page: VecDeque<Object>,
 }

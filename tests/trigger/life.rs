@@ -162,7 +162,7 @@ async fn values_may_be_files_and_the_alias_of_the_python_module_works() {
     let mut world = World::new().await;
     let folder = tempfile::tempdir().unwrap();
     let listed = world.s3.count(Operation::List);
-    let module = world.module().values_in(folder.path().join("symphony"));
+    let module = world.module_as("flowlog_records_trigger").values_in(folder.path().join("symphony"));
     let process = module.start();
     assert!(eventually(PATIENCE, || world.s3.count(Operation::List) > listed + 1).await);
     let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
@@ -226,4 +226,18 @@ async fn only_the_accounts_own_key_and_region_reach_s3() {
         assert_eq!(request.region.as_deref(), Some("eu-west-3"));
         assert!(!request.has_session_token);
     }
+}
+
+#[tokio::test]
+async fn more_objects_than_a_page_of_a_listing_holds_all_arrive() {
+    let mut world = World::new().await;
+    world.argument("start_from", "beginning").argument("chunk_size", 500);
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    for minutes in 0..1100 {
+        world.put(&flow_log, 5 * minutes, 1);
+    }
+    let process = world.start().await;
+    world.all_arrive(&process).await;
+    stop(process).await;
+    assert_eq!(world.platform.events().len(), 3, "batches go across objects and pages");
 }

@@ -55,8 +55,13 @@ impl World {
 
     /// The trigger as the platform would start it, with what was set so far.
     pub fn module(&self) -> Module {
+        self.module_as("fetch_flowlogs")
+    }
+
+    /// The same under another name of the command.
+    pub fn module_as(&self, command: &str) -> Module {
         let account = json!({"aws_access_key": ACCESS_KEY, "aws_secret_access_key": "placeholder", "aws_region_name": "eu-west-3"});
-        Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), "fetch_flowlogs")
+        Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), command)
             .value("module_configuration", account)
             .value("trigger_configuration", &self.arguments)
             .value("token", self.platform.token())
