@@ -232,10 +232,19 @@ impl Platform {
         self.shared.logs.lock().unwrap().clone()
     }
 
-    /// A new run of an action (or of a validation) with the files it finds in `storage`.
+    /// A new run of an action with the files it finds in `storage`.
     pub fn action_run_in(&self, storage: impl Into<PathBuf>) -> ActionRun {
+        self.new_run(storage.into(), false)
+    }
+
+    /// A new validation of the account. It gets the secrets without asking for them.
+    pub fn validation_run(&self) -> ActionRun {
+        self.new_run(PathBuf::new(), true)
+    }
+
+    fn new_run(&self, storage: PathBuf, is_validation: bool) -> ActionRun {
         let id = uuid::Uuid::new_v4().to_string();
-        let run = ActionRun::new(&id, &self.listener.url(), storage.into());
+        let run = ActionRun::new(&id, &self.listener.url(), storage, is_validation);
         self.shared.actions.lock().unwrap().insert(id, run.shared());
         run
     }

@@ -32,6 +32,8 @@ pub struct ActionRun {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     state: watch::Sender<State>,
+    /// A validation has secrets without asking for them.
+    is_validation: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -41,8 +43,9 @@ struct State {
 }
 
 impl ActionRun {
-    pub(super) fn new(id: &str, url: &str, storage: PathBuf) -> Self {
-        Self { url_callback: format!("{url}/api/callback/action/{id}"), storage, shared: Arc::default() }
+    pub(super) fn new(id: &str, url: &str, storage: PathBuf, is_validation: bool) -> Self {
+        let shared = Arc::new(Shared { is_validation, ..Shared::default() });
+        Self { url_callback: format!("{url}/api/callback/action/{id}"), storage, shared }
     }
 
     pub(super) fn shared(&self) -> Arc<Shared> {
@@ -86,7 +89,7 @@ impl Shared {
         match body["status"].as_str() {
             Some("running") => {
                 self.state.send_modify(|state| state.is_running = true);
-                if body["need_secrets"] == json!(true) {
+                if self.is_validation || body["need_secrets"] == json!(true) {
                     Json(json!({"module_configuration": {"value": secrets}})).into_response()
                 } else {
                     Json(json!({})).into_response()
