@@ -34,7 +34,7 @@ pub async fn run(values: &Values, logs: &LogQueue, shutdown: &Shutdown) -> Resul
         Err(stopped) => Err(stopped.into()),
     };
     let outcome = match secrets {
-        Ok(secrets) => push(values, secrets, shutdown).await,
+        Ok(secrets) => push(&callback, values, secrets, shutdown).await,
         Err(error) => Err(error),
     };
     let outcome = outcome.unwrap_or_else(|error| Outcome::failed(&error));
@@ -74,12 +74,14 @@ impl From<CallbackError> for PushError {
 
 /// Reads, cuts and posts the events.
 async fn push(
+    callback: &Callback,
     values: &Values,
     secrets: Map<String, Value>,
     shutdown: &Shutdown,
 ) -> Result<Outcome, PushError> {
     let arguments = Arguments::read(values.required_json(ARGUMENTS)?)?;
-    let intake = Intake::new(&arguments, api_key(values, secrets), Patience::default())?;
+    let api_key = api_key(values, secrets);
+    let intake = Intake::new(callback.http().clone(), &arguments, api_key, Patience::default())?;
     let storage = Storage::from_values(values)?;
     let inputs = events::open(&storage, &arguments.sources).await?;
 

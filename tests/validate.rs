@@ -1,7 +1,9 @@
 //! The validation of the account: the real binary between a platform and STS.
 #![allow(
-    clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
     reason = "the code of a test outside its functions: what breaks ends the test"
 )]
 
@@ -10,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::eventually;
 use support::module::Module;
-use support::platform::{ActionRun, Endpoint, Platform, Setup};
+use support::platform::{ActionRun, Endpoint, Platform, Received, Setup};
 use support::s3::Server;
 use support::script::Fault;
 
@@ -59,7 +61,7 @@ impl World {
         let output = process.stderr().text();
         assert!(exit.success(), "{output}");
         let reports = self.platform.received_at(Endpoint::Actions);
-        let bodies: Vec<Value> = reports.iter().map(|report| report.json()).collect();
+        let bodies: Vec<Value> = reports.iter().map(Received::json).collect();
         let told = format!("{output} {bodies:?}");
         assert!(!told.contains(SECRET) && !told.contains(self.platform.token()), "a secret is told: {told}");
         let [running, finished] = bodies.as_slice() else { panic!("two reports: {bodies:?}") };

@@ -150,6 +150,12 @@ impl Callback {
         })
     }
 
+    /// The HTTP client, for other calls of the run: to make one costs as much as to send some thousand events, because
+    /// it reads the certificates of the system. It carries no token by itself.
+    pub fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
     /// The trigger's secrets; tried up to 10 times with waits of 1 to 10 s.
     pub async fn secrets(&self, shutdown: &Shutdown) -> Result<Secrets, CallbackError> {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));

@@ -12,9 +12,8 @@ use support::eventually;
 
 use crate::world::PATIENCE;
 
-/// A post: its number from 0, its headers, its body, its events.
+/// A post: its headers, its body, its events.
 pub struct Post {
-    pub number: usize,
     pub headers: HeaderMap,
     pub body: String,
     pub events: Vec<String>,
@@ -58,11 +57,6 @@ impl OddIntake {
     pub fn count(&self) -> usize {
         self.posts.lock().unwrap().len()
     }
-
-    /// What `look` sees in each post.
-    pub fn posts<T>(&self, look: impl FnMut(&Post) -> T) -> Vec<T> {
-        self.posts.lock().unwrap().iter().map(look).collect()
-    }
 }
 
 async fn receive(extract::State(state): extract::State<State>, headers: HeaderMap, body: String) -> Response {
@@ -72,7 +66,7 @@ async fn receive(extract::State(state): extract::State<State>, headers: HeaderMa
     let is_first = events.first().is_some_and(|event| event == "0");
     let response = {
         let mut posts = state.posts.lock().unwrap();
-        let post = Post { number: posts.len(), headers, body, events };
+        let post = Post { headers, body, events };
         let response = (state.answer)(&post);
         posts.push(post);
         response

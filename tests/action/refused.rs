@@ -100,7 +100,8 @@ async fn push(intake: &Intake, count: usize, total: Duration) -> Posted {
     let arguments = Arguments::read(arguments).unwrap();
     let milliseconds = Duration::from_millis;
     let patience = Patience { first: milliseconds(1), longest: milliseconds(4), total };
-    let client = Client::new(&arguments, None, patience).unwrap();
+    let http = aws_flowlogs::platform::callback::client(PATIENCE).unwrap();
+    let client = Client::new(http, &arguments, None, patience).unwrap();
     let (cutter, mut belt) = chunk::belt();
     let envelope = Envelope::new(&arguments.intake_key);
     let events = serde_json::to_string(&vec!["a"; count]).unwrap();

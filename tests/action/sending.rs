@@ -136,7 +136,7 @@ async fn a_report_that_the_platform_cannot_take_is_repeated() {
     let world = world.argument("event", "a");
     assert_eq!(world.succeeds().await["event_ids"].as_array().unwrap().len(), 1);
     assert_eq!(intake.events(), ["a"]);
-    let bodies: Vec<Value> = world.reports().iter().map(|report| report.json()).collect();
+    let bodies: Vec<Value> = world.reports().iter().map(support::platform::Received::json).collect();
     assert_eq!(bodies[0], json!({"status": "running", "need_secrets": true}));
     assert_eq!(bodies[1], bodies[2]);
     let keys: Vec<&String> = bodies[2].as_object().unwrap().keys().collect();

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::super::arguments::Arguments;
 use super::super::chunk::Chunk;
-use crate::platform::callback::{causes, client, excerpt};
+use crate::platform::callback::{causes, excerpt};
 use crate::retry::Backoff;
 use crate::shutdown::Shutdown;
 
@@ -58,9 +58,6 @@ pub struct Intake {
 /// Why events were not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum PostError {
-    /// No client can be made.
-    #[error("cannot make an HTTP client: {0}; are CA certificates installed?")]
-    NoClient(String),
     /// A header cannot carry the API key.
     #[error("property `api_key` of the module configuration has characters that an HTTP header cannot carry")]
     ApiKey,
@@ -125,8 +122,10 @@ enum Failure {
 }
 
 impl Intake {
-    /// The intake that the arguments name. `api_key` goes with every post as a bearer token.
+    /// The intake that the arguments name. `api_key` goes with every post as a bearer token. `http` must not follow
+    /// redirects: a key would go with them.
     pub fn new(
+        http: reqwest::Client,
         arguments: &Arguments,
         api_key: Option<SecretString>,
         patience: Patience,
@@ -137,7 +136,7 @@ impl Intake {
             Ok::<_, reqwest::header::InvalidHeaderValue>(value)
         });
         Ok(Self {
-            http: client(TIMEOUT).map_err(|error| PostError::NoClient(causes(&error)))?,
+            http,
             url: arguments.batch_url.clone(),
             authorization: authorization.transpose().map_err(|_| PostError::ApiKey)?,
             patience,
@@ -201,8 +200,12 @@ impl Intake {
 
     /// One post. Gives the body of an answer that accepts the events.
     async fn attempt(&self, body: Bytes) -> Result<Vec<u8>, Failure> {
-        let mut request =
-            self.http.post(self.url.clone()).header(CONTENT_TYPE, "application/json").body(body);
+        let mut request = self
+            .http
+            .post(self.url.clone())
+            .timeout(TIMEOUT)
+            .header(CONTENT_TYPE, "application/json")
+            .body(body);
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
