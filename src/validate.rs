@@ -209,7 +209,8 @@ fn explain(
     without_secrets: bool,
 ) -> AccountError {
     let region = region.to_owned();
-    let endpoint = endpoint.map_or_else(|| format!("sts.{region}.amazonaws.com"), str::to_owned);
+    let china = if region.starts_with("cn-") { ".cn" } else { "" };
+    let endpoint = endpoint.map_or_else(|| format!("sts.{region}.amazonaws.com{china}"), str::to_owned);
     let reason = causes(error);
     match error {
         SdkError::ServiceError(context) => {

@@ -144,6 +144,16 @@ async fn an_endpoint_that_does_not_answer_is_named_with_the_region() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_not_one_of_aws_is_told() {
+    let world = World::new(SECRET).await;
+    // An intake is no STS.
+    let other = support::intake::Intake::start("key").await;
+    let module = world.module(&account()).env("AWS_ENDPOINT_URL_STS", other.server());
+    let error = world.validate(module).await.expect("an error");
+    assert_contains(&error, &[&other.server(), "not one of AWS", "404"]);
+}
+
+#[tokio::test]
 async fn a_region_that_cannot_be_one_is_told_without_a_call() {
     for region in ["Paris", "eu-west-3a", "eu-west"] {
         let world = World::new(SECRET).await;

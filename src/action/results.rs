@@ -179,7 +179,7 @@ pub async fn conclude(posted: Posted, cut: Option<Cut>, storage: &Storage) -> Ou
             events = rejected_count,
             longest_bytes,
             file,
-            "events were set aside: the intake takes {EVENT_BYTES_MAX} bytes of text at most"
+            "events were set aside that the intake would not take: they are longer than {EVENT_BYTES_MAX} bytes, or no text"
         );
     }
     let Posted { ids, accepted, chunks, .. } = posted;
