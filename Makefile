@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt clippy doc deny manifests manifests-check unit
+.PHONY: help demo test lint fmt clippy doc deny manifests unit
 
 CARGO_DENY_VERSION := 0.20.2
 # Tools that the registry gives are kept here, compiled once, away from the project's own target.
@@ -23,8 +23,12 @@ fmt: ## Check the format
 clippy: ## Check with clippy, warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
+# The readers of these docs are those of the code, so private items are in them and may be linked to.
+# Comments on the properties of a form are its descriptions too: text, in which a URL is no link and <region> no tag.
 doc: ## Build the docs, warnings are errors
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	RUSTDOCFLAGS="-D warnings -A rustdoc::bare_urls -A rustdoc::invalid_html_tags \
+		-A rustdoc::private_intra_doc_links" \
+		cargo doc --workspace --no-deps --document-private-items --locked
 
 # The database of advisories is fetched from the network; where it cannot be, the rest is still checked, and said so.
 deny: $(CARGO_DENY) ## Check licences, sources and advisories of the dependencies
