@@ -58,6 +58,10 @@ pub struct Object {
 pub struct ListRequest<'a> {
     /// Only keys that begin with this.
     pub prefix: &'a str,
+    /// Only keys behind this one, in the order of their bytes.
+    pub start_after: Option<&'a str>,
+    /// Folds the keys that have a `/` behind the prefix into folders.
+    pub folded: bool,
     /// Goes on with a listing where a page ended: its [`Page::next`].
     pub continued: Option<&'a str>,
 }
@@ -67,6 +71,8 @@ pub struct ListRequest<'a> {
 pub struct Page {
     /// Objects in the order of their keys.
     pub objects: Vec<Object>,
+    /// Prefixes up to and with the next `/`, in order, if folded.
+    pub folders: Vec<String>,
     /// S3's token for the next page; `None` on the last one.
     pub next: Option<String>,
 }
@@ -130,13 +136,17 @@ impl Bucket {
             .list_objects_v2()
             .bucket(&*self.name)
             .prefix(request.prefix)
+            .set_start_after(request.start_after.map(str::to_owned))
+            .set_delimiter(request.folded.then(|| "/".to_owned()))
             .set_continuation_token(request.continued.map(str::to_owned))
             .send()
             .await
             .map_err(|error| self.failed("list", request.prefix, &error))?;
         let next = listed.next_continuation_token.filter(|_| listed.is_truncated.unwrap_or(false));
         let objects = listed.contents.unwrap_or_default().into_iter().filter_map(object).collect();
-        Ok(Page { objects, next })
+        let folders = listed.common_prefixes.unwrap_or_default();
+        let folders = folders.into_iter().filter_map(|folder| folder.prefix).collect();
+        Ok(Page { objects, folders, next })
     }
 
     /// `length` bytes of an object from `offset` on, or fewer where it ends. Fails if the object is not the one that

@@ -10,19 +10,24 @@ pub mod decode;
 pub mod deliver;
 pub mod discover;
 pub mod fetch;
+pub mod journal;
+pub mod place;
 pub mod record;
 
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, stream};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::batch::Batch;
+use self::checkpoint::Change;
 use self::checkpoint::Pending;
 use self::commit::Ledger;
 use self::decode::ObjectError;
 use self::deliver::{Delivery, Receipt};
+use self::discover::{Discovery, Found};
 use self::fetch::{Opened, Opener};
 use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
 use crate::platform::callback::{Callback, CallbackError, Secrets};
@@ -128,11 +133,16 @@ async fn watch(
     let ledger = Ledger::open(&configuration, &bucket, &delivery, started).await?;
     ledger.resume().await?;
     let opener = Opener::new(bucket.clone());
+    let mut discovery =
+        Discovery::new(bucket.clone(), &configuration.prefix, ledger.clone(), delivery.clone());
     let mut trigger = Trigger { configuration, bucket, opener, ledger, delivery, poll: Poll::default() };
     loop {
         let began = Instant::now();
-        trigger.poll().await?;
+        let found = trigger.poll(&mut discovery).await?;
         trigger.delivery.health.heartbeat();
+        if found == Found::Some {
+            continue;
+        }
         let rest = trigger.configuration.frequency.saturating_sub(began.elapsed());
         trigger.delivery.shutdown.sleep(rest).await?;
     }
@@ -157,28 +167,34 @@ struct Poll {
 }
 
 impl Trigger {
-    /// Delivers everything new.
-    async fn poll(&mut self) -> Result<(), Stopped> {
+    /// Delivers everything new, or a good part of it if there is very much. While one half finds objects, the other
+    /// delivers those found.
+    async fn poll(&mut self, discovery: &mut Discovery) -> Result<Found, Stopped> {
         self.poll = Poll::default();
-        let (bucket, prefix) = (self.bucket.clone(), self.configuration.prefix.clone());
-        let (ledger, delivery, opener) = (self.ledger.clone(), self.delivery.clone(), self.opener.clone());
-        let found = discover::discover(&bucket, &prefix, &ledger, &delivery);
-        let mut opened =
-            pin!(found.map(|object| opener.clone().open(object)).buffer_unordered(fetch::OPENED));
+        let (names, named) = mpsc::channel(1_000);
+        let (found, ()) = tokio::try_join!(discovery.poll(names), self.deliver(named))?;
+        discovery.settle().await?;
+        let Poll { objects, failed, records, batches } = self.poll;
+        if objects + failed > 0 {
+            tracing::info!(objects, failed, records, batches, "poll ended");
+        }
+        Ok(found)
+    }
+
+    /// Delivers the objects that are named.
+    async fn deliver(&mut self, named: mpsc::Receiver<Object>) -> Result<(), Stopped> {
+        let (delivery, opener) = (self.delivery.clone(), self.opener.clone());
+        let found = stream::unfold(named, async |mut named| Some((named.recv().await?, named)));
+        let found = found.map(|object| opener.clone().open(object)).buffer_unordered(fetch::OPENED);
+        let mut opened = pin!(found);
         let mut batch = Batch::new(self.configuration.chunk_size);
         while let Some(opened) = delivery.shutdown.race(opened.next()).await? {
-            delivery.metrics.objects_waiting.dec();
             match opened {
                 Ok(opened) => self.drain(opened, &mut batch).await?,
                 Err(unopened) => self.fail(&unopened.object, &unopened.error, &mut batch).await?,
             }
         }
-        self.hand_over(&mut batch).await?;
-        let Poll { objects, failed, records, batches } = self.poll;
-        if objects + failed > 0 {
-            tracing::info!(objects, failed, records, batches, "poll ended");
-        }
-        Ok(())
+        self.hand_over(&mut batch).await
     }
 
     /// Moves the records of an object into batches, delivering each that is full.
@@ -248,12 +264,15 @@ impl Trigger {
                 self.hand_over(batch).await?;
             }
             tracing::error!(key, cause = %error, "object rejected: its records, or the rest of them, are not delivered");
-            self.ledger.reject(key, error.cause()).await?;
-        } else if error.is_gone() {
+            self.ledger.reject(object, error.cause()).await?;
+            return Ok(());
+        }
+        if error.is_gone() {
             tracing::warn!(key, cause = %error, "object is gone since it was listed");
         } else {
             tracing::warn!(key, cause = %error, "object could not be read, it is tried again at the next poll");
         }
+        self.ledger.change(&[Change::troubled(object.place())]).await?;
         Ok(())
     }
 }

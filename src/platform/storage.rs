@@ -129,14 +129,24 @@ impl Storage {
         fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()> + Send + 'static,
     ) -> Result<(), StorageError> {
         self.blocking(path, "write", move |file| {
-            let folder = file.parent().unwrap_or(Path::new("."));
-            std::fs::create_dir_all(folder)?;
-            let mut temporary = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
-            fill(temporary.as_file_mut())?;
-            temporary.as_file().sync_all()?;
-            make_readable(temporary.as_file())?;
-            temporary.persist(file).map_err(|error| error.error)?;
-            std::fs::File::open(folder)?.sync_all()
+            temporary(file, fill)?.persist(file).map_err(|error| error.error)?;
+            sync_folder_of(file)
+        })
+        .await
+    }
+
+    /// Writes a file as [`Storage::write`] does, but only if there is none of that name: says whether it did.
+    pub async fn create(
+        &self,
+        path: &str,
+        content: impl AsRef<[u8]> + Send + 'static,
+    ) -> Result<bool, StorageError> {
+        self.blocking(path, "create", move |file| {
+            match temporary(file, |file| file.write_all(content.as_ref()))?.persist_noclobber(file) {
+                Ok(_) => sync_folder_of(file).map(|()| true),
+                Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(error.error),
+            }
         })
         .await
     }
@@ -186,6 +196,29 @@ impl Storage {
         let done = done.unwrap_or_else(|error| Err(std::io::Error::other(error)));
         done.map_err(|source| StorageError::Io { action, path: named, source })
     }
+}
+
+/// A filled file beside `file`, under a name of its own, that will survive a crash of the machine.
+fn temporary(
+    file: &Path,
+    fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
+) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = folder_of(file);
+    std::fs::create_dir_all(folder)?;
+    let mut temporary = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+    fill(temporary.as_file_mut())?;
+    make_readable(temporary.as_file())?;
+    temporary.as_file().sync_all()?;
+    Ok(temporary)
+}
+
+/// Makes the name of a file survive a crash of the machine.
+fn sync_folder_of(file: &Path) -> std::io::Result<()> {
+    std::fs::File::open(folder_of(file))?.sync_all()
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("."))
 }
 
 /// A temporary file is private to its writer; the platform reads as somebody else.

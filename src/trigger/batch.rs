@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::decode::Block;
+use super::place::Day;
 use crate::s3::Object;
 
 /// A batch ends at this size even if it could take more records: it bounds the memory.
@@ -28,12 +29,20 @@ pub struct Batch {
 pub struct Cover {
     /// The object's key.
     pub key: String,
+    /// The day that the object belongs to.
+    pub day: Day,
     /// The first record.
     pub from: u64,
     /// The record behind the last.
     pub to: u64,
     /// Whether the object ends there.
     pub whole: bool,
+}
+
+impl Cover {
+    fn new(object: &Object, from: u64, to: u64, whole: bool) -> Self {
+        Self { key: object.key.clone(), day: object.place().day, from, to, whole }
+    }
 }
 
 impl Batch {
@@ -54,7 +63,7 @@ impl Batch {
         match self.covers.last_mut().filter(|cover| cover.key == object.key) {
             Some(cover) => cover.to = to,
             None if count > 0 => {
-                self.covers.push(Cover { key: object.key.clone(), from: *position, to, whole: false });
+                self.covers.push(Cover::new(object, *position, to, false));
             }
             None => {}
         }
@@ -68,12 +77,7 @@ impl Batch {
         match self.covers.last_mut().filter(|cover| cover.key == object.key) {
             Some(cover) => cover.whole = true,
             None => {
-                self.covers.push(Cover {
-                    key: object.key.clone(),
-                    from: position,
-                    to: position,
-                    whole: true,
-                });
+                self.covers.push(Cover::new(object, position, position, true));
             }
         }
     }
@@ -141,7 +145,7 @@ mod tests {
     }
 
     fn cover(key: &str, from: u64, to: u64, whole: bool) -> Cover {
-        Cover { key: key.to_owned(), from, to, whole }
+        Cover { key: key.to_owned(), day: Day::of(Timestamp::UNIX_EPOCH), from, to, whole }
     }
 
     #[test]

@@ -1,29 +1,39 @@
-//! What was delivered, as a pure state machine: [`commit`](super::commit) keeps it in the storage.
+//! What was delivered, as a pure state machine: every change of it is a value that [`commit`](super::commit) keeps in
+//! the storage, and the state is what the changes come to.
 //!
 //! One definition of "done": an object is done when it was delivered to its end or rejected by name. Whatever is not
-//! done and lies behind the origin is listed again by the next poll.
+//! done and lies behind the origin is found again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
+use self::seen::{Digest, Seen};
 use super::batch::Cover;
 use super::deliver::Receipt;
+use super::place::{Day, LogName, Place};
 use crate::s3::Object;
 
-/// The form of the state file.
+pub mod seen;
+
+/// The form of the state.
 const VERSION: u32 = 1;
+/// How many rejected objects are remembered by name; as done, all are.
+const NAMED: usize = 1_000;
 
 /// What was delivered from one bucket and prefix.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     version: u32,
     origin: Origin,
-    /// The keys of objects delivered whole.
-    delivered: BTreeSet<String>,
-    /// The keys of objects that cannot be delivered, each with the cause.
-    rejected: BTreeMap<String, String>,
+    /// The objects that are done, by flow log and day.
+    logs: BTreeMap<String, BTreeMap<Day, Seen>>,
+    /// For each folder of days: the days before this one are done but for stragglers.
+    floors: BTreeMap<String, Day>,
+    /// The last objects that could not be delivered, each with the cause.
+    rejected: Vec<(String, String)>,
     /// Objects of which a batch ended in the middle: how many records were delivered.
     partial: BTreeMap<String, u64>,
     /// The batch that is being delivered.
@@ -61,14 +71,87 @@ pub struct Pending {
     pub covers: Vec<Cover>,
 }
 
+/// A step of the state. Only the functions below make one, so that what is committed was accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Change(Step);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Step {
+    Opened { instance: Uuid },
+    Begun(Pending),
+    Forgotten,
+    Committed(Vec<Cover>),
+    Rejected { key: String, day: Day, cause: String },
+    Troubled { flow_log: String, day: Day },
+    Closed { flow_log: String, day: Day },
+    ClosedWith { flow_log: String, day: Day, digest: Digest },
+    Reopened { flow_log: String, day: Day },
+    Floor { folder: String, day: Day },
+}
+
+impl Change {
+    /// An instance begins to write. It changes nothing, but of two instances it stops the older one.
+    pub fn opened(instance: Uuid) -> Self {
+        Self(Step::Opened { instance })
+    }
+
+    /// A batch is about to be delivered.
+    pub fn begun(pending: Pending) -> Self {
+        Self(Step::Begun(pending))
+    }
+
+    /// The batch that was pending never left: its records are delivered anew.
+    pub fn forgotten() -> Self {
+        Self(Step::Forgotten)
+    }
+
+    /// The platform accepted a batch, or there was nothing in it to accept.
+    pub fn committed(receipt: Receipt) -> Self {
+        Self(Step::Committed(receipt.into_covers()))
+    }
+
+    /// An object, or the rest of it, cannot be delivered.
+    pub fn rejected(object: &Object, cause: &str) -> Self {
+        Self(Step::Rejected { key: object.key.clone(), day: object.place().day, cause: cause.to_owned() })
+    }
+
+    /// An object of this place could not be read: the day stays open until it could.
+    pub fn troubled(place: Place<'_>) -> Self {
+        Self(Step::Troubled { flow_log: place.flow_log.to_owned(), day: place.day })
+    }
+
+    /// All objects of a day are done, and it is too old for more than stragglers.
+    pub fn closed(flow_log: &str, day: Day) -> Self {
+        Self(Step::Closed { flow_log: flow_log.to_owned(), day })
+    }
+
+    /// These are the objects of a closed day that are left, all of them done.
+    pub fn closed_with(flow_log: &str, day: Day, keys: &[&str]) -> Self {
+        Self(Step::ClosedWith { flow_log: flow_log.to_owned(), day, digest: Digest::of(keys) })
+    }
+
+    /// It cannot be told which objects of a closed day are done: all of it is delivered again.
+    pub fn reopened(place: Place<'_>) -> Self {
+        Self(Step::Reopened { flow_log: place.flow_log.to_owned(), day: place.day })
+    }
+
+    /// In this folder of days, those before `day` are done but for stragglers.
+    pub fn floor(folder: &str, day: Day) -> Self {
+        Self(Step::Floor { folder: folder.to_owned(), day })
+    }
+}
+
 impl Checkpoint {
     /// The state before the first delivery.
     pub fn new(origin: Origin) -> Self {
         Self {
             version: VERSION,
             origin,
-            delivered: BTreeSet::new(),
-            rejected: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            floors: BTreeMap::new(),
+            rejected: Vec::new(),
             partial: BTreeMap::new(),
             pending: None,
         }
@@ -83,16 +166,68 @@ impl Checkpoint {
         }
     }
 
-    /// The state as a file.
+    /// The state as JSON.
     pub fn to_json(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
+    /// Takes a step.
+    pub fn apply(&mut self, Change(step): &Change) {
+        match step {
+            Step::Opened { .. } => {}
+            Step::Begun(pending) => self.pending = Some(pending.clone()),
+            Step::Forgotten => self.pending = None,
+            Step::Committed(covers) => {
+                self.pending = None;
+                for Cover { key, day, to, whole, .. } in covers {
+                    if *whole {
+                        self.done(key, *day);
+                    } else {
+                        self.partial.insert(key.clone(), *to);
+                    }
+                }
+            }
+            Step::Rejected { key, day, cause } => {
+                self.done(key, *day);
+                if self.rejected.len() >= NAMED {
+                    self.rejected.remove(0);
+                }
+                self.rejected.push((key.clone(), cause.clone()));
+            }
+            Step::Troubled { flow_log, day } => self.day(flow_log, *day).trouble(),
+            Step::Closed { flow_log, day } => self.day(flow_log, *day).close(),
+            Step::ClosedWith { flow_log, day, digest } => *self.day(flow_log, *day) = Seen::Closed(*digest),
+            Step::Reopened { flow_log, day } => *self.day(flow_log, *day) = Seen::default(),
+            Step::Floor { folder, day } => {
+                self.floors.insert(folder.clone(), *day);
+            }
+        }
+    }
+
+    fn done(&mut self, key: &str, day: Day) {
+        self.partial.remove(key);
+        let flow_log = LogName::of(key).map_or("", |name| name.flow_log);
+        self.day(flow_log, day).insert(key);
+    }
+
+    fn day(&mut self, flow_log: &str, day: Day) -> &mut Seen {
+        self.logs.entry(flow_log.to_owned()).or_default().entry(day).or_default()
+    }
+
+    /// Where the delivery begins.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// What is known of a flow log's day.
+    pub fn seen(&self, place: Place<'_>) -> Option<&Seen> {
+        self.logs.get(place.flow_log)?.get(&place.day)
+    }
+
     /// Whether an object is to be delivered: it lies behind the origin and is not done.
     pub fn wants(&self, object: &Object) -> bool {
-        self.origin.wants(object)
-            && !self.delivered.contains(&object.key)
-            && !self.rejected.contains_key(&object.key)
+        let is_done = || self.seen(object.place()).is_some_and(|seen| seen.contains(&object.key));
+        self.origin.wants(object) && !is_done()
     }
 
     /// How many records of an object were delivered already.
@@ -105,33 +240,24 @@ impl Checkpoint {
         self.pending.as_ref()
     }
 
-    /// A batch is about to be delivered.
-    pub fn begin(&mut self, pending: Pending) {
-        self.pending = Some(pending);
+    /// The day before which a folder of days is done but for stragglers.
+    pub fn floor(&self, folder: &str) -> Option<Day> {
+        self.floors.get(folder).copied()
     }
 
-    /// The batch that was pending never left: its records are delivered anew.
-    pub fn forget_pending(&mut self) {
-        self.pending = None;
+    /// The days before `day` that can be closed: flow log and day.
+    pub fn closable(&self, day: Day) -> Vec<(String, Day)> {
+        let old = self.logs.iter().flat_map(|(flow_log, days)| {
+            let closable = days.range(..day).filter(|(_, seen)| seen.is_closable());
+            closable.map(|(day, _)| (flow_log.clone(), *day))
+        });
+        old.collect()
     }
 
-    /// The platform accepted a batch, or there was nothing in it to accept.
-    pub fn commit(&mut self, receipt: Receipt) {
-        self.pending = None;
-        for Cover { key, to, whole, .. } in receipt.into_covers() {
-            if whole {
-                self.partial.remove(&key);
-                self.delivered.insert(key);
-            } else {
-                self.partial.insert(key, to);
-            }
-        }
-    }
-
-    /// An object cannot be delivered, or not the rest of it.
-    pub fn reject(&mut self, key: &str, cause: &str) {
-        self.partial.remove(key);
-        self.rejected.insert(key.to_owned(), cause.to_owned());
+    /// The first of the known flow logs whose name begins with `start`.
+    pub fn first_flow_log(&self, start: &str) -> Option<&str> {
+        let (flow_log, _) = self.logs.range(start.to_owned()..).next()?;
+        flow_log.starts_with(start).then_some(flow_log)
     }
 }
 
@@ -141,11 +267,19 @@ impl Origin {
         Self { since, markers: Vec::new() }
     }
 
-    fn wants(&self, object: &Object) -> bool {
+    /// Whether an object lies behind it.
+    pub fn wants(&self, object: &Object) -> bool {
         let markers = self.markers.iter().filter(|marker| object.key.starts_with(&marker.prefix));
-        markers
-            .max_by_key(|marker| marker.prefix.len())
-            .map_or_else(|| object.last_modified >= self.since, |marker| marker.wants(object))
+        let marker = markers.max_by_key(|marker| marker.prefix.len());
+        marker.map_or_else(|| object.last_modified >= self.since, |marker| marker.wants(object))
+    }
+
+    /// The first day with objects that are wanted and are no stragglers, if S3 takes them at most `delay` after the
+    /// time in their names; `None` if it may be any day.
+    pub fn first_day(&self, delay: SignedDuration) -> Option<Day> {
+        let marked = self.markers.iter().map(|marker| LogName::of(&marker.key)?.timestamp());
+        let first = marked.chain([Some(self.since)]).min().flatten()?;
+        first.checked_sub(delay).ok().filter(|first| *first > Timestamp::UNIX_EPOCH).map(Day::of)
     }
 }
 
@@ -167,39 +301,6 @@ impl Marker {
             (Some(name), Some(marked)) => name.time > marked.time,
             _ => object.key > self.key,
         }
-    }
-}
-
-/// What the name of a flow log's object says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogName<'a> {
-    /// `<account>_vpcflowlogs_<region>_<flow log id>`.
-    pub flow_log: &'a str,
-    /// `YYYYMMDDTHHmmZ`, which sorts as time does.
-    pub time: &'a str,
-}
-
-impl<'a> LogName<'a> {
-    /// Reads a key whose file is named `<account>_vpcflowlogs_<region>_<flow log id>_<YYYYMMDDTHHmmZ>_<hash>.<ending>`.
-    pub fn of(key: &'a str) -> Option<Self> {
-        let (_, file) = key.rsplit_once('/').unwrap_or(("", key));
-        let (rest, _hash) = file.rsplit_once('_')?;
-        let (flow_log, time) = rest.rsplit_once('_')?;
-        let digits = |from: usize, to: usize| {
-            time.as_bytes().get(from..to).is_some_and(|digits| digits.iter().all(u8::is_ascii_digit))
-        };
-        let is_time = time.len() == 14
-            && digits(0, 8)
-            && digits(9, 13)
-            && time.get(8..9) == Some("T")
-            && time.ends_with('Z');
-        (is_time && flow_log.contains("_vpcflowlogs_")).then_some(Self { flow_log, time })
-    }
-
-    /// The time in the name.
-    pub fn timestamp(&self) -> Option<Timestamp> {
-        let time = jiff::civil::DateTime::strptime("%Y%m%dT%H%MZ", self.time).ok()?;
-        Some(time.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     }
 }
 

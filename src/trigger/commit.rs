@@ -1,17 +1,20 @@
-//! Keeps the [`Checkpoint`] in the storage: read at the start, written whole after each change.
+//! Keeps the [`Checkpoint`] in the storage: every change is an entry of a [`Journal`] before it counts.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use jiff::SignedDuration;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::checkpoint::{Checkpoint, LogName, Marker, Origin, Pending};
+use super::checkpoint::{Change, Checkpoint, Marker, Origin, Pending};
 use super::deliver::{Delivery, Receipt};
+use super::journal::{AppendError, Contents, Journal};
+use super::place::LogName;
 use crate::config::{StartFrom, TriggerConfiguration};
-use crate::platform::storage::{Storage, StorageError};
+use crate::platform::storage::StorageError;
 use crate::retry::Backoff;
-use crate::s3::{Bucket, ListRequest, S3Error};
+use crate::s3::{Bucket, ListRequest, Object, S3Error};
 use crate::shutdown::{Shutdown, Stopped};
 
 /// The folder of the state in the storage.
@@ -21,8 +24,8 @@ const FOLDER: &str = "aws-flowlogs_state";
 #[derive(Clone, Debug)]
 pub struct Ledger {
     checkpoint: Arc<Mutex<Checkpoint>>,
+    journal: Arc<tokio::sync::Mutex<Journal>>,
     delivery: Delivery,
-    path: String,
 }
 
 impl Ledger {
@@ -34,22 +37,49 @@ impl Ledger {
         delivery: &Delivery,
         started: Instant,
     ) -> Result<Self, Stopped> {
-        let path = state_path(configuration);
+        let folder = state_folder(configuration);
         let storage = &delivery.storage;
-        let found = delivery.until_done("read the checkpoint", || read(storage, &path)).await?;
-        if let Some(checkpoint) = found {
-            tracing::info!(state = path, "going on where the last run stopped");
-            return Ok(Self {
-                checkpoint: Arc::new(Mutex::new(checkpoint)),
-                delivery: delivery.clone(),
+        let open = || Journal::open(storage, &folder);
+        let (journal, contents) = delivery.until_done("read the checkpoint", open).await?;
+        for path in &contents.damaged {
+            tracing::error!(
                 path,
-            });
+                "a file of the state was damaged and is set aside; some records may be sent again"
+            );
         }
-        let origin = first_origin(configuration, bucket, delivery, started).await?;
-        tracing::info!(state = path, since = %origin.since, markers = origin.markers.len(), "starting without a checkpoint");
-        let checkpoint = Arc::new(Mutex::new(Checkpoint::new(origin)));
-        let ledger = Self { checkpoint, delivery: delivery.clone(), path };
-        ledger.change(|_| ()).await?;
+        let read = async || rebuild(&contents).map_err(|reason| unreadable(&folder, &reason));
+        let checkpoint = match delivery.until_done("understand the checkpoint", read).await? {
+            Some(checkpoint) => {
+                tracing::info!(state = folder, "going on where the last run stopped");
+                checkpoint
+            }
+            None if contents.damaged.is_empty() => {
+                let origin = first_origin(configuration, bucket, delivery, started).await?;
+                let (since, markers) = (origin.since, origin.markers.len());
+                tracing::info!(state = folder, %since, markers, "starting without a checkpoint");
+                Checkpoint::new(origin)
+            }
+            None => {
+                tracing::error!(
+                    state = folder,
+                    "nothing of the state can be read; all flow logs are sent, some again"
+                );
+                Checkpoint::new(Origin::since(jiff::Timestamp::MIN))
+            }
+        };
+        let ledger = Self {
+            checkpoint: Arc::new(Mutex::new(checkpoint)),
+            journal: Arc::new(tokio::sync::Mutex::new(journal)),
+            delivery: delivery.clone(),
+        };
+        // The origin comes first, and twice: one damaged file must not take it away.
+        if contents.snapshot.is_none() {
+            ledger.snapshot().await?;
+        }
+        ledger.change(&[Change::opened(Uuid::new_v4())]).await?;
+        if !ledger.journal.lock().await.has_spare_snapshot() {
+            ledger.snapshot().await?;
+        }
         Ok(ledger)
     }
 
@@ -60,13 +90,13 @@ impl Ledger {
 
     /// Notes the batch that is about to be delivered.
     pub async fn begin(&self, pending: Pending) -> Result<(), Stopped> {
-        self.change(|checkpoint| checkpoint.begin(pending)).await
+        self.change(&[Change::begun(pending)]).await
     }
 
     /// Notes what the platform has, then removes the batch's folder.
     pub async fn commit(&self, receipt: Receipt) -> Result<(), Stopped> {
         let folder = receipt.folder();
-        self.change(|checkpoint| checkpoint.commit(receipt)).await?;
+        self.change(&[Change::committed(receipt)]).await?;
         if let Some(folder) = folder {
             self.delivery.clear(&folder).await;
         }
@@ -74,8 +104,8 @@ impl Ledger {
     }
 
     /// Notes that an object, or the rest of it, cannot be delivered.
-    pub async fn reject(&self, key: &str, cause: &str) -> Result<(), Stopped> {
-        self.change(|checkpoint| checkpoint.reject(key, cause)).await
+    pub async fn reject(&self, object: &Object, cause: &str) -> Result<(), Stopped> {
+        self.change(&[Change::rejected(object, cause)]).await
     }
 
     /// Sends the batch again that was under way when the process ended.
@@ -83,38 +113,75 @@ impl Ledger {
         let Some(pending) = self.look(|checkpoint| checkpoint.pending().cloned()) else { return Ok(()) };
         match self.delivery.resume(pending).await? {
             Some(receipt) => self.commit(receipt).await,
-            None => self.change(Checkpoint::forget_pending).await,
+            None => self.change(&[Change::forgotten()]).await,
         }
     }
 
-    async fn change(&self, change: impl FnOnce(&mut Checkpoint)) -> Result<(), Stopped> {
-        let json = {
+    /// Writes changes down, then makes them. An instance that was overtaken by a newer one ends here: it waits to be
+    /// stopped, because to end by itself would only make the platform start it again.
+    pub async fn change(&self, changes: &[Change]) -> Result<(), Stopped> {
+        let entry = serde_json::to_vec(changes).unwrap_or_default();
+        let mut journal = self.journal.lock().await;
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        loop {
+            match journal.append(&entry).await {
+                Ok(()) => break,
+                Err(AppendError::Storage(error)) => {
+                    tracing::error!(%error, "could not write the checkpoint, it is tried again");
+                }
+                Err(error @ AppendError::Overtaken) => {
+                    tracing::warn!("{error}; this one does nothing more and waits to be stopped");
+                    self.delivery.shutdown.stopped().await;
+                    return Err(Stopped);
+                }
+            }
+            self.delivery.shutdown.sleep(backoff.next_wait()).await?;
+        }
+        let is_long = journal.is_long();
+        drop(journal);
+        {
             let mut checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-            change(&mut checkpoint);
-            bytes::Bytes::from(checkpoint.to_json())
-        };
-        let storage = &self.delivery.storage;
-        self.delivery.until_done("write the checkpoint", || storage.write(&self.path, json.clone())).await
+            changes.iter().for_each(|change| checkpoint.apply(change));
+        }
+        if is_long { self.snapshot().await } else { Ok(()) }
+    }
+
+    async fn snapshot(&self) -> Result<(), Stopped> {
+        let mut journal = self.journal.lock().await;
+        let snapshot = self.look(Checkpoint::to_json);
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        while let Err(error) = journal.snapshot(&snapshot).await {
+            tracing::error!(%error, "could not write a snapshot of the checkpoint, it is tried again");
+            self.delivery.shutdown.sleep(backoff.next_wait()).await?;
+        }
+        Ok(())
     }
 }
 
 /// The state of one bucket and prefix; readable by its bucket, unique by the ID.
-fn state_path(configuration: &TriggerConfiguration) -> String {
+fn state_folder(configuration: &TriggerConfiguration) -> String {
     let TriggerConfiguration { bucket, prefix, .. } = configuration;
     let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("s3://{bucket}/{prefix}").as_bytes());
     let readable = bucket.replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.', "-");
-    format!("{FOLDER}/{readable}_{id}/checkpoint.json")
+    format!("{FOLDER}/{readable}_{id}")
 }
 
-/// A file that is damaged is no reason to begin anew, which would skip what came since: it stays an error that is
-/// said until somebody looks at it.
-async fn read(storage: &Storage, path: &str) -> Result<Option<Checkpoint>, StorageError> {
-    let Some(json) = storage.read(path).await? else { return Ok(None) };
-    Checkpoint::from_json(&json).map(Some).map_err(|reason| StorageError::Io {
-        action: "understand",
-        path: path.into(),
-        source: std::io::Error::other(format!("{reason}; restore the file, or remove it and set start_from")),
-    })
+/// What a journal comes to; `None` without a snapshot to begin with.
+fn rebuild(contents: &Contents) -> Result<Option<Checkpoint>, String> {
+    let Some(snapshot) = &contents.snapshot else { return Ok(None) };
+    let mut checkpoint = Checkpoint::from_json(snapshot)?;
+    for entry in &contents.entries {
+        let changes: Vec<Change> = serde_json::from_slice(entry).map_err(|error| error.to_string())?;
+        changes.iter().for_each(|change| checkpoint.apply(change));
+    }
+    Ok(Some(checkpoint))
+}
+
+/// Whole, but not of a form that this version knows: no reason to begin anew, which would skip or repeat. It is said
+/// until somebody looks at it.
+fn unreadable(folder: &str, reason: &str) -> StorageError {
+    let reason = format!("{reason}; run the version that wrote it, or remove the folder and set start_from");
+    StorageError::Io { action: "understand", path: folder.into(), source: std::io::Error::other(reason) }
 }
 
 async fn first_origin(
@@ -200,7 +267,7 @@ where
     F: Future<Output = Result<T, S3Error>>,
 {
     let shutdown: &Shutdown = &delivery.shutdown;
-    let mut backoff = Backoff::new(std::time::Duration::from_secs(2), std::time::Duration::from_secs(60));
+    let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
     loop {
         match shutdown.race(list()).await? {
             Ok(listed) => return Ok(listed),

@@ -1,91 +1,268 @@
-//! Finds the objects that are to be delivered: lists the prefix and leaves out what is no flow log or is done.
+//! Finds the objects that are to be delivered. What a poll costs grows with the number of accounts and regions and with
+//! what is new, not with what the bucket holds:
+//!
+//! - [`walk`] finds the lanes, the folders of an account and region, and is repeated now and then;
+//! - each poll lists each lane from the start of the window of late arrival on, across its days;
+//! - [`sweep`] looks through what is older, a little at every poll.
+//!
+//! A prefix that holds flow logs in other folders than AWS uses is listed whole at every poll.
 
-use std::collections::VecDeque;
+pub mod lane;
+pub mod sweep;
+pub mod walk;
 
-use futures_util::{Stream, stream};
+use std::collections::BTreeSet;
 
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::mpsc;
+
+use self::lane::{Lane, is_flow_log};
+use self::sweep::Sweep;
+use super::checkpoint::Change;
 use super::commit::{Ledger, until_listed};
 use super::deliver::Delivery;
-use crate::s3::{Bucket, ListRequest, Object};
+use super::place::Day;
+use crate::s3::{Bucket, ListRequest, Object, Page};
+use crate::shutdown::Stopped;
 
-/// The objects of `prefix` that the ledger wants, page by page as they are taken. Ends early at the order to stop.
-pub fn discover<'a>(
-    bucket: &'a Bucket,
-    prefix: &'a str,
-    ledger: &'a Ledger,
-    delivery: &'a Delivery,
-) -> impl Stream<Item = Object> + 'a {
-    let listing = Listing { continued: None, ended: false, page: VecDeque::new() };
-    stream::unfold(listing, async move |mut listing| {
-        while listing.page.is_empty() && !listing.ended {
-            let request = ListRequest { prefix, continued: listing.continued.as_deref() };
-            let page = until_listed(delivery, async || bucket.list(request).await).await.ok()?;
-            listing.ended = page.next.is_none();
-            listing.continued = page.next;
-            let is_new = |object: &Object| {
-                is_flow_log(&object.key, prefix)
-                    && object.body_bytes > 0
-                    && ledger.look(|state| state.wants(object))
-            };
-            let mut objects: Vec<Object> = page.objects.into_iter().filter(is_new).collect();
-            objects.sort_by_key(|object| object.last_modified);
-            listing.page = objects.into();
-            delivery.metrics.objects_waiting.inc_by(i64::try_from(listing.page.len()).unwrap_or(0));
-        }
-        listing.page.pop_front().map(|object| (object, listing))
-    })
+/// How far back each poll looks for late objects. AWS delivers within 10 minutes as a rule and makes up for what it
+/// could not deliver within hours.
+const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// Objects that one poll names: then it ends, so that what was delivered can be noted, and the next begins at once.
+const NAMED: usize = 5_000;
+/// Of the calls that the lanes cost, the share that walks may cost on top while nothing is new.
+const WALK_SHARE: f64 = 0.08;
+/// The same for the sweep.
+const SWEEP_SHARE: f64 = 0.1;
+
+/// Lists the bucket, for as long as it takes to get an answer.
+#[derive(Debug)]
+pub struct Lister {
+    bucket: Bucket,
+    delivery: Delivery,
 }
 
-struct Listing {
-    continued: Option<String>,
-    ended: bool,
-    page: VecDeque<Object>,
-}
-
-/// Whether a key is that of a flow log. Below a prefix that the user gave, a key in no layout of AWS counts as one too;
-/// in a whole bucket only what is named as AWS names flow logs.
-fn is_flow_log(key: &str, prefix: &str) -> bool {
-    let (folders, file) = key.rsplit_once('/').unwrap_or(("", key));
-    if file.is_empty() {
-        return false;
-    }
-    if file.contains("_vpcflowlogs_") {
-        return true;
-    }
-    // AWSLogs/<account>/<service>/… or AWSLogs/aws-account-id=<account>/aws-service=<service>/…
-    let mut below = folders.split('/').skip_while(|folder| *folder != "AWSLogs").skip(2);
-    let service = below.next().map(|service| service.strip_prefix("aws-service=").unwrap_or(service));
-    match service {
-        Some(service) => service == "vpcflowlogs",
-        None => !prefix.is_empty() && !folders.split('/').any(|folder| folder == "AWSLogs"),
+impl Lister {
+    /// One page.
+    async fn list(&self, request: ListRequest<'_>) -> Result<Page, Stopped> {
+        until_listed(&self.delivery, async || self.bucket.list(request).await).await
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What is known of the bucket's folders, and where the slow work stands.
+#[derive(Debug)]
+pub struct Discovery {
+    lister: Lister,
+    prefix: String,
+    ledger: Ledger,
+    lanes: BTreeSet<Lane>,
+    /// Lanes whose days have folders for hours.
+    hourly: BTreeSet<Lane>,
+    /// Lanes of which all that the window's first day holds takes more than one call to list; and that day.
+    long: (Option<Day>, BTreeSet<Lane>),
+    /// Whether the last poll named anything: where something is new, there may be more in new folders.
+    is_busy: bool,
+    /// Whether only a listing of everything finds all flow logs.
+    is_loose: bool,
+    sweep: Sweep,
+    /// What the next walk may cost by now, and what the last one did: it is repeated when it is paid for.
+    walk_credit: f64,
+    walk_cost: f64,
+    /// What the sweep may cost by now.
+    sweep_credit: f64,
+    /// For each lane that the poll under way got through: the day before which all is named.
+    floors: Vec<(String, Day)>,
+}
 
-    #[test]
-    fn flow_logs_are_told_from_other_objects() {
-        let name = "111111111111_vpcflowlogs_eu-west-3_fl-0a1b_20261122T0005Z_abcd.log.gz";
-        let default = format!("AWSLogs/111111111111/vpcflowlogs/eu-west-3/2026/11/22/{name}");
-        let hive =
-            format!("x/AWSLogs/aws-account-id=1/aws-service=vpcflowlogs/aws-region=r/year=2026/{name}");
-        for key in [default.as_str(), &hive, name, &format!("copied/{name}")] {
-            assert!(is_flow_log(key, ""), "{key}");
+/// How a poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Everything new was named.
+    Everything,
+    /// There is more: look again at once.
+    Some,
+}
+
+impl Discovery {
+    /// Looks for objects below `prefix` that the ledger wants.
+    pub fn new(bucket: Bucket, prefix: &str, ledger: Ledger, delivery: Delivery) -> Self {
+        Self {
+            lister: Lister { bucket, delivery },
+            prefix: prefix.to_owned(),
+            ledger,
+            lanes: BTreeSet::new(),
+            hourly: BTreeSet::new(),
+            long: (None, BTreeSet::new()),
+            is_busy: false,
+            is_loose: false,
+            sweep: Sweep::default(),
+            walk_credit: 0.0,
+            walk_cost: 0.0,
+            sweep_credit: 0.0,
+            floors: Vec::new(),
         }
-        for key in [
-            "",
-            "AWSLogs/",
-            "AWSLogs/111111111111/vpcflowlogs/",
-            "AWSLogs/111111111111/CloudTrail/eu-west-3/2026/11/22/111_CloudTrail_x.json.gz",
-            "AWSLogs/111111111111/elasticloadbalancing/r/x.log.gz",
-            "AWSLogs/aws-account-id=1/aws-service=cloudtrail/x.gz",
-            "AWSLogs/readme.txt",
-        ] {
-            assert!(!is_flow_log(key, "") && !is_flow_log(key, "AWSLogs/"), "{key}");
+    }
+
+    /// Names what is new. Ends early at the order to stop, or when nobody takes names any more.
+    pub async fn poll(&mut self, names: mpsc::Sender<Object>) -> Result<Found, Stopped> {
+        self.floors.clear();
+        let mut named = Named { names, left: NAMED };
+        if self.is_busy || self.lanes.is_empty() || self.walk_credit >= self.walk_cost {
+            self.walk().await?;
         }
-        assert!(is_flow_log("exported/part-0001.gz", "exported/"));
-        assert!(!is_flow_log("exported/part-0001.gz", ""));
+        if std::mem::take(&mut self.is_busy) {
+            self.sweep_credit = self.sweep_credit.max(1.0);
+        }
+        let mut calls = 0.0;
+        if self.is_loose {
+            let prefix = self.prefix.clone();
+            let everything = ListRequest { prefix: &prefix, ..ListRequest::default() };
+            calls += self.list(everything, None, &mut named).await?;
+        }
+        for lane in if self.is_loose { BTreeSet::new() } else { self.lanes.clone() } {
+            calls += self.list_lane(&lane, &mut named).await?;
+        }
+        self.walk_credit += calls * WALK_SHARE;
+        self.sweep_credit += calls * SWEEP_SHARE;
+        while !self.is_loose && self.sweep_credit >= 1.0 && named.left > 0 {
+            self.sweep_credit -= 1.0;
+            let stragglers =
+                self.sweep.step(&self.lanes, &self.prefix, WINDOW, &self.lister, &self.ledger).await?;
+            for object in stragglers {
+                named.name(object).await?;
+            }
+        }
+        self.is_busy = named.left < NAMED;
+        Ok(if named.left > 0 { Found::Everything } else { Found::Some })
+    }
+
+    /// Everything that the poll named is done, or noted as troubled: notes which days need no look any more.
+    pub async fn settle(&mut self) -> Result<(), Stopped> {
+        let floor = |folder: &str| self.ledger.look(|checkpoint| checkpoint.floor(folder));
+        let mut changes = Vec::new();
+        for (folder, day) in self.floors.drain(..) {
+            if floor(&folder) != Some(day) {
+                changes.push(Change::floor(&folder, day));
+            }
+        }
+        let known = self.lanes.iter().map(|lane| floor(lane.folder())).min().flatten();
+        if let Some(lowest) = known.filter(|_| !self.is_loose) {
+            let closable = self.ledger.look(|checkpoint| checkpoint.closable(lowest));
+            changes.extend(closable.into_iter().map(|(flow_log, day)| Change::closed(&flow_log, day)));
+        }
+        if changes.is_empty() { Ok(()) } else { self.ledger.change(&changes).await }
+    }
+
+    async fn walk(&mut self) -> Result<(), Stopped> {
+        let layout = walk::walk(&self.lister, &self.prefix).await?;
+        self.walk_credit = 0.0;
+        self.walk_cost = layout.calls;
+        if let Some(reason) = layout.loose.as_ref().filter(|_| !self.is_loose) {
+            tracing::warn!(
+                prefix = self.prefix,
+                reason,
+                "every poll lists all objects below the prefix, at the price of a LIST call for each 1000; \
+                 a prefix whose flow logs are in the folders that AWS puts them into costs less"
+            );
+        }
+        for lane in layout.lanes.difference(&self.lanes) {
+            tracing::info!(folder = lane.folder(), "found the flow logs of an account and region");
+        }
+        self.is_loose = layout.loose.is_some();
+        self.lanes = layout.lanes;
+        Ok(())
+    }
+
+    /// Lists a lane from the first day on that may hold something new. Gives the number of calls.
+    async fn list_lane(&mut self, lane: &Lane, named: &mut Named) -> Result<f64, Stopped> {
+        let window_start = self.window_start();
+        let window_day = Day::of(window_start);
+        let (known, first) = self.ledger.look(|checkpoint| {
+            let floor = checkpoint.floor(lane.folder());
+            let first = checkpoint.first_flow_log(lane.names()).map(str::to_owned);
+            (floor.or_else(|| checkpoint.origin().first_day(WINDOW)), first)
+        });
+        let is_long = self.long.0 == Some(window_day) && self.long.1.contains(lane);
+        let start = match (known, first) {
+            (None, _) => lane.folder().to_owned(),
+            (Some(day), _) if day < window_day => lane.day_folder(day),
+            // What the day holds before the window is left out where that saves calls.
+            (Some(_), _) if is_long && self.hourly.contains(lane) => lane.hour_folder(window_start),
+            (Some(_), Some(first)) if is_long => lane.position(&first, window_start),
+            (Some(_), _) => lane.day_folder(window_day),
+        };
+        let inner = Some(self.prefix.as_str()).filter(|prefix| prefix.len() > lane.folder().len());
+        let prefix = inner.unwrap_or(lane.folder()).to_owned();
+        let request = ListRequest { prefix: &prefix, start_after: Some(&start), ..ListRequest::default() };
+        let calls = self.list(request, Some(lane), named).await?;
+        if calls > 1.0 {
+            if self.long.0 != Some(window_day) {
+                self.long = (Some(window_day), BTreeSet::new());
+            }
+            self.long.1.insert(lane.clone());
+        }
+        if named.left > 0 {
+            self.floors.push((lane.folder().to_owned(), window_day));
+        }
+        Ok(calls)
+    }
+
+    /// Lists to the end, or until enough is named. Gives the number of calls.
+    async fn list(
+        &mut self,
+        request: ListRequest<'_>,
+        lane: Option<&Lane>,
+        named: &mut Named,
+    ) -> Result<f64, Stopped> {
+        let mut calls = 0.0;
+        let mut continued = None;
+        while named.left > 0 {
+            let page = self.lister.list(ListRequest { continued: continued.as_deref(), ..request }).await?;
+            calls += 1.0;
+            for object in page.objects {
+                if let Some(lane) = lane.filter(|lane| lane.is_hourly(&object.key)) {
+                    self.hourly.insert(lane.clone());
+                }
+                let is_new = || self.ledger.look(|checkpoint| checkpoint.wants(&object));
+                if object.body_bytes == 0 || !is_flow_log(&object.key, &self.prefix) || !is_new() {
+                    continue;
+                }
+                if named.left == 0 {
+                    // What is before this day was named whole.
+                    let day = lane.and_then(|lane| lane.day_of(&object.key));
+                    if let (Some(lane), Some(day)) = (lane, day.filter(|day| *day < self.window_day())) {
+                        self.floors.push((lane.folder().to_owned(), day));
+                    }
+                    return Ok(calls);
+                }
+                named.name(object).await?;
+            }
+            continued = page.next;
+            if continued.is_none() {
+                break;
+            }
+        }
+        Ok(calls)
+    }
+
+    fn window_start(&self) -> Timestamp {
+        self.lister.bucket.now().saturating_sub(WINDOW).unwrap_or(Timestamp::MIN)
+    }
+
+    fn window_day(&self) -> Day {
+        Day::of(self.window_start())
+    }
+}
+
+/// Where objects are named.
+struct Named {
+    names: mpsc::Sender<Object>,
+    left: usize,
+}
+
+impl Named {
+    async fn name(&mut self, object: Object) -> Result<(), Stopped> {
+        self.left = self.left.saturating_sub(1);
+        self.names.send(object).await.map_err(|_| Stopped)
     }
 }

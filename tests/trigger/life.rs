@@ -241,3 +241,109 @@ async fn more_objects_than_a_page_of_a_listing_holds_all_arrive() {
     stop(process).await;
     assert_eq!(world.platform.events().len(), 3, "batches go across objects and pages");
 }
+
+#[tokio::test]
+async fn a_layout_of_the_users_own_is_listed_whole_and_the_log_says_what_that_costs() {
+    let mut world = World::new().await;
+    world.argument("prefix", "exported/");
+    let process = world.start().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    for number in 0..3 {
+        let object = world.object(&flow_log, 5, 10);
+        world.s3.put(BUCKET, &format!("exported/some/folder/part-{number}.gz"), object.body());
+        world.expected.extend(object.records);
+    }
+    world.all_arrive(&process).await;
+    world.until_logged("warning", "every poll lists all objects").await;
+    stop(process).await;
+    let process = world.start().await;
+    world.put(&flow_log.in_folder("exported/other"), 5, 10);
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn a_prefix_may_stop_anywhere() {
+    let mut flow_log_world = World::new().await;
+    let flow_log = flow_log_world.generator.flow_log("111111111111", "eu-west-3");
+    let other = flow_log_world.generator.flow_log("222222222222", "us-east-1");
+    let day = jiff::Timestamp::now().strftime("%Y/%m/%d/").to_string();
+    let lane = "AWSLogs/111111111111/vpcflowlogs/eu-west-3/";
+    for prefix in [
+        "AWSL".to_owned(),
+        "AWSLogs/1111".to_owned(),
+        "AWSLogs/111111111111/vpcf".to_owned(),
+        "AWSLogs/111111111111/vpcflowlogs/eu-".to_owned(),
+        lane.to_owned(),
+        format!("{lane}{day}"),
+        format!("{lane}{day}111111111111_vpc"),
+    ] {
+        let mut world = World::new().await;
+        world.argument("prefix", prefix.clone()).argument("start_from", "beginning");
+        world.put(&flow_log, 0, 10);
+        if prefix == "AWSL" {
+            world.put(&other, 0, 10);
+        } else {
+            let elsewhere = world.object(&other, 0, 10);
+            world.s3.put(BUCKET, &elsewhere.key, elsewhere.body());
+        }
+        let process = world.start().await;
+        world.all_arrive(&process).await;
+        stop(process).await;
+    }
+}
+
+#[tokio::test]
+async fn stragglers_behind_the_window_arrive_once_even_after_their_day_is_closed() {
+    let mut world = World::new().await;
+    world.argument("start_from", "beginning");
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    let days = |days: i64| days * 24 * 60;
+    world.put(&flow_log, days(5), 10);
+    world.put(&flow_log, days(3), 10);
+    world.put(&flow_log, 5, 10);
+    let process = world.start().await;
+    world.all_arrive(&process).await;
+    world.put(&flow_log, days(5), 10);
+    world.put(&flow_log, days(3), 10);
+    world.put(&flow_log, days(3), 10);
+    world.put(&flow_log, days(9), 10);
+    world.all_arrive(&process).await;
+    stop(process).await;
+    let process = world.start().await;
+    world.put(&flow_log, days(5), 10);
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn a_poll_that_finds_nothing_costs_a_call_for_a_flow_log_whatever_the_bucket_holds() {
+    let mut world = World::new().await;
+    world.argument("prefix", serde_json::Value::Null);
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    let old = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(24 * 30);
+    for day in 3..23 {
+        for number in 0..288 {
+            let object = world.object(&flow_log, day * 24 * 60 + 5 * number, 1);
+            world.s3.put_at(BUCKET, &object.key, object.body(), old);
+        }
+    }
+    let process = world.start().await;
+    world.put(&flow_log, 5, 1);
+    world.all_arrive(&process).await;
+    assert!(process.stderr().wait_for("poll ended", PATIENCE).await);
+    // The walk and the sweep that follow something new.
+    let listed = world.s3.count(Operation::List);
+    assert!(eventually(PATIENCE, || world.s3.count(Operation::List) >= listed + 6).await);
+    let (before, polls) = (world.s3.count(Operation::List), 20);
+    let is_poll = |request: &&support::s3::Request| {
+        request.operation == Operation::List
+            && request.query("start-after").is_some_and(|key| key.contains("/vpcflowlogs/"))
+    };
+    let polled = || world.s3.requests().iter().filter(is_poll).count();
+    let first = polled();
+    assert!(eventually(PATIENCE, || polled() >= first + polls).await);
+    let calls = world.s3.count(Operation::List) - before;
+    stop(process).await;
+    assert!(calls <= polls + 6, "{calls} calls in {polls} polls");
+}

@@ -1,0 +1,232 @@
+//! Which objects of a flow log's day were dealt with: all of them by fingerprint while the day is open, a digest of
+//! them once it is closed.
+//!
+//! Keys are long and many; a fingerprint has 6 bytes. Within one day of one flow log, of some hundred objects, two keys
+//! share one with a chance below one in a thousand million. A closed day takes some 20 bytes, and still shows whether an
+//! object has come to it since: the digest of what is listed differs.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+/// Bytes of a fingerprint.
+const LENGTH: usize = 6;
+
+/// A short stand-in for a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fingerprint(u64);
+
+impl Fingerprint {
+    /// That of a key: the same in every version of this program, as it is kept.
+    pub fn of(key: &str) -> Self {
+        let [a, b, c, d, e, f, ..] = *Uuid::new_v5(&Uuid::NAMESPACE_URL, key.as_bytes()).as_bytes();
+        Self(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
+    }
+}
+
+/// Which objects of a day were dealt with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// Each of them.
+    Open(Fingerprints),
+    /// Each of them, and there are others that could not be read yet: the day stays open until they could.
+    Troubled(Fingerprints),
+    /// All that there were.
+    Closed(Digest),
+}
+
+/// Fingerprints in order; as text, the base64 of their bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fingerprints(BTreeSet<Fingerprint>);
+
+/// The number of objects and the sum of their fingerprints. It tells whether two sets are the same, and if one has a
+/// single object more, the difference of the sums is that object's fingerprint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Digest {
+    count: u64,
+    sum: u64,
+}
+
+/// Which objects of a day were not dealt with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing<'a> {
+    /// These.
+    Keys(Vec<&'a str>),
+    /// Objects of a closed day are gone, and so is what the digest could tell.
+    Shrunk,
+    /// There are more than were, and it cannot be told which.
+    Unknown,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self::Open(Fingerprints::default())
+    }
+}
+
+impl Seen {
+    /// Whether an object was dealt with. Of a closed day, all were that do not prove to have come since.
+    pub fn contains(&self, key: &str) -> bool {
+        match self {
+            Self::Open(Fingerprints(seen)) | Self::Troubled(Fingerprints(seen)) => {
+                seen.contains(&Fingerprint::of(key))
+            }
+            Self::Closed(_) => true,
+        }
+    }
+
+    /// An object was dealt with.
+    pub fn insert(&mut self, key: &str) {
+        let fingerprint = Fingerprint::of(key);
+        match self {
+            Self::Open(Fingerprints(seen)) | Self::Troubled(Fingerprints(seen)) => {
+                seen.insert(fingerprint);
+            }
+            Self::Closed(digest) => digest.add(fingerprint),
+        }
+    }
+
+    /// Whether nothing stands in the way of a digest.
+    pub fn is_closable(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+
+    /// Whether it is a digest.
+    pub fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed(_))
+    }
+
+    /// Keeps no more than the digest.
+    pub fn close(&mut self) {
+        if let Self::Open(Fingerprints(seen)) | Self::Troubled(Fingerprints(seen)) = self {
+            *self = Self::Closed(seen.iter().copied().collect());
+        }
+    }
+
+    /// There is an object that could not be read. Of a closed day that is a straggler, which its digest shows.
+    pub fn trouble(&mut self) {
+        if let Self::Open(seen) = self {
+            *self = Self::Troubled(std::mem::take(seen));
+        }
+    }
+
+    /// Which of the keys of the day, all that there are, were not dealt with; `is_young` says which of them came after
+    /// the day was closed, by S3's clock.
+    pub fn missing<'a>(&self, keys: &[&'a str], is_young: impl Fn(&str) -> bool) -> Missing<'a> {
+        let Self::Closed(digest) = *self else {
+            return Missing::Keys(keys.iter().copied().filter(|key| !self.contains(key)).collect());
+        };
+        let listed = Digest::of(keys);
+        if listed.count < digest.count {
+            return Missing::Shrunk;
+        }
+        let explains = |missing: &Vec<&str>| digest.plus(Digest::of(missing)) == listed;
+        let young: Vec<&str> = keys.iter().copied().filter(|key| is_young(key)).collect();
+        let difference = Fingerprint(listed.sum.wrapping_sub(digest.sum));
+        let single = keys.iter().copied().filter(|key| Fingerprint::of(key) == difference).collect();
+        let guess = [Vec::new(), young, single].into_iter().find(explains);
+        guess.map_or(Missing::Unknown, Missing::Keys)
+    }
+}
+
+impl Digest {
+    /// That of some keys.
+    pub fn of(keys: &[&str]) -> Self {
+        keys.iter().map(|key| Fingerprint::of(key)).collect()
+    }
+
+    fn add(&mut self, Fingerprint(number): Fingerprint) {
+        self.count = self.count.wrapping_add(1);
+        self.sum = self.sum.wrapping_add(number);
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self { count: self.count.wrapping_add(other.count), sum: self.sum.wrapping_add(other.sum) }
+    }
+}
+
+impl FromIterator<Fingerprint> for Digest {
+    fn from_iter<I: IntoIterator<Item = Fingerprint>>(fingerprints: I) -> Self {
+        let mut digest = Self::default();
+        fingerprints.into_iter().for_each(|fingerprint| digest.add(fingerprint));
+        digest
+    }
+}
+
+impl Serialize for Fingerprints {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self
+            .0
+            .iter()
+            .flat_map(|Fingerprint(number)| number.to_le_bytes().into_iter().take(LENGTH))
+            .collect();
+        serializer.serialize_str(&STANDARD_NO_PAD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprints {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD_NO_PAD.decode(text).map_err(D::Error::custom)?;
+        let number = |bytes: &[u8]| {
+            let [a, b, c, d, e, f] = *bytes else {
+                return Err(D::Error::custom("a fingerprint has 6 bytes"));
+            };
+            Ok(Fingerprint(u64::from_le_bytes([a, b, c, d, e, f, 0, 0])))
+        };
+        bytes.chunks(LENGTH).map(number).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(keys: &[&str]) -> Seen {
+        let mut seen = Seen::default();
+        keys.iter().for_each(|key| seen.insert(key));
+        seen
+    }
+
+    #[test]
+    fn an_open_day_knows_each_object_and_survives_its_text_form() {
+        let day = seen(&["a", "b"]);
+        let read: Seen = serde_json::from_str(&serde_json::to_string(&day).unwrap()).unwrap();
+        assert_eq!(read, day);
+        assert!(read.contains("a") && !read.contains("c"));
+        assert_eq!(read.missing(&["a", "b", "c"], |_| false), Missing::Keys(vec!["c"]));
+    }
+
+    #[test]
+    fn a_closed_day_shows_what_came_since() {
+        let mut day = seen(&["a", "b", "c"]);
+        day.close();
+        let none = |_: &str| false;
+        assert_eq!(day.missing(&["a", "b", "c"], none), Missing::Keys(vec![]));
+        assert_eq!(
+            day.missing(&["a", "b", "c", "d"], none),
+            Missing::Keys(vec!["d"]),
+            "one by the difference"
+        );
+        let all = ["a", "b", "c", "d", "e"];
+        assert_eq!(day.missing(&all, |key| key > "c"), Missing::Keys(vec!["d", "e"]), "several by their age");
+        assert_eq!(day.missing(&all, none), Missing::Unknown, "or not at all");
+        assert_eq!(day.missing(&["a", "c"], none), Missing::Shrunk);
+        day.insert("d");
+        day.insert("e");
+        assert_eq!(day.missing(&all, |key| key > "c"), Missing::Keys(vec![]));
+    }
+
+    #[test]
+    fn a_day_with_an_object_that_could_not_be_read_stays_open() {
+        let mut day = seen(&["a"]);
+        day.trouble();
+        assert!(!day.is_closable());
+        assert_eq!(day.missing(&["a", "b"], |_| false), Missing::Keys(vec!["b"]));
+    }
+}

@@ -1,0 +1,225 @@
+//! Numbered entries in the storage, and now and then a snapshot of what they come to.
+//!
+//! An entry is a file of its own, made under a number that nobody has used: it is there whole or not at all, a commit
+//! writes no more than what it changes, and of two instances that write the same number, one learns that it was
+//! overtaken. A snapshot makes entries superfluous; the one before it stays, with the entries since, for the case that
+//! the newer one is damaged.
+
+use crate::platform::storage::{Storage, StorageError};
+
+/// Entries between two snapshots: a snapshot is at most some hundred times as large as an entry.
+const ENTRIES: u64 = 100;
+
+/// The end of a journal, where entries are appended.
+#[derive(Debug)]
+pub struct Journal {
+    storage: Storage,
+    folder: String,
+    next: u64,
+    /// The numbers of the snapshots that are kept, the newest last.
+    snapshots: Vec<u64>,
+}
+
+/// What a journal holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The newest snapshot that is whole.
+    pub snapshot: Option<Vec<u8>>,
+    /// The entries behind it, in order.
+    pub entries: Vec<Vec<u8>>,
+    /// Files that are damaged and were set aside.
+    pub damaged: Vec<String>,
+}
+
+/// Why an entry was not appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// The storage refused.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Another instance has written an entry of this number.
+    #[error("a newer instance of this trigger has taken over")]
+    Overtaken,
+}
+
+impl Journal {
+    /// Reads a journal. Files that are damaged are renamed, so that they are there to look at.
+    pub async fn open(storage: &Storage, folder: &str) -> Result<(Self, Contents), StorageError> {
+        let mut snapshots = Vec::new();
+        let mut entries = Vec::new();
+        let mut contents = Contents::default();
+        let names = storage.names(folder).await?;
+        let last = names.iter().filter_map(|name| number(name)).max();
+        for name in &names {
+            let Some(number) = number(name) else { continue };
+            let path = format!("{folder}/{name}");
+            let Some(file) = storage.read(&path).await? else { continue };
+            let Some(body) = unseal(&file) else {
+                storage.rename(&path, &format!("{path}.damaged")).await?;
+                contents.damaged.push(path);
+                continue;
+            };
+            if name.ends_with(SNAPSHOT) {
+                snapshots.push(number);
+                contents.snapshot = Some(body);
+            } else {
+                entries.push((number, body));
+            }
+        }
+        let newest = snapshots.last().copied();
+        let behind = entries.into_iter().filter(|(number, _)| newest.is_none_or(|newest| *number > newest));
+        contents.entries = behind.map(|(_, body)| body).collect();
+        let next = last.map_or(1, |last| last + 1);
+        Ok((Self { storage: storage.clone(), folder: folder.to_owned(), next, snapshots }, contents))
+    }
+
+    /// Appends an entry.
+    pub async fn append(&mut self, body: &[u8]) -> Result<(), AppendError> {
+        let path = self.path(self.next, ENTRY);
+        let file = seal(body);
+        // A file that is there may be our own: written, and the answer lost.
+        let is_ours = self.storage.create(&path, file.clone()).await?
+            || self.storage.read(&path).await?.is_some_and(|found| found == file);
+        if !is_ours {
+            return Err(AppendError::Overtaken);
+        }
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Whether it is time for a snapshot.
+    pub fn is_long(&self) -> bool {
+        self.next.saturating_sub(self.snapshots.last().copied().unwrap_or(0)) > ENTRIES
+    }
+
+    /// Whether one damaged snapshot would leave another.
+    pub fn has_spare_snapshot(&self) -> bool {
+        self.snapshots.len() > 1
+    }
+
+    /// Writes what all entries so far come to, and removes what the snapshot before it made superfluous.
+    pub async fn snapshot(&mut self, body: &[u8]) -> Result<(), StorageError> {
+        let newest = self.next - 1;
+        self.storage.write(&self.path(newest, SNAPSHOT), seal(body)).await?;
+        self.snapshots.retain(|number| *number != newest);
+        self.snapshots.push(newest);
+        let superfluous = self.snapshots.len().saturating_sub(2);
+        let Some(oldest) = self.snapshots.get(superfluous).copied().filter(|_| superfluous > 0) else {
+            return Ok(());
+        };
+        for name in self.storage.names(&self.folder).await? {
+            let is_superfluous = number(&name).is_some_and(|number| match name.ends_with(SNAPSHOT) {
+                true => number < oldest,
+                false => number <= oldest,
+            });
+            if is_superfluous {
+                self.storage.remove_file(&format!("{}/{name}", self.folder)).await?;
+            }
+        }
+        self.snapshots.drain(..superfluous);
+        Ok(())
+    }
+
+    fn path(&self, number: u64, ending: &str) -> String {
+        format!("{}/{number:016}{ending}", self.folder)
+    }
+}
+
+const ENTRY: &str = ".entry";
+const SNAPSHOT: &str = ".snapshot";
+
+/// The number of an entry or a snapshot. A snapshot has that of the last entry in it.
+fn number(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(ENTRY).or_else(|| name.strip_suffix(SNAPSHOT))?;
+    digits.parse().ok().filter(|_| digits.len() == 16)
+}
+
+/// A file is a checksum, a space, and the body: what was cut or scrambled does not pass for whole.
+fn seal(body: &[u8]) -> Vec<u8> {
+    let mut file = format!("{:08x} ", crc32fast::hash(body)).into_bytes();
+    file.extend_from_slice(body);
+    file
+}
+
+fn unseal(file: &[u8]) -> Option<Vec<u8>> {
+    let (sum, rest) = file.split_at_checked(8)?;
+    let body = rest.strip_prefix(b" ")?;
+    let expected = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
+    (crc32fast::hash(body) == expected).then(|| body.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct World {
+        _folder: tempfile::TempDir,
+        root: std::path::PathBuf,
+        storage: Storage,
+    }
+
+    fn world() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::new(folder.path());
+        World { root: folder.path().join("state"), _folder: folder, storage }
+    }
+
+    fn texts(contents: &Contents) -> (Option<String>, Vec<String>) {
+        let text = |body: &Vec<u8>| String::from_utf8(body.clone()).unwrap();
+        (contents.snapshot.as_ref().map(text), contents.entries.iter().map(text).collect())
+    }
+
+    /// Twelve entries, with snapshots behind the fifth and the tenth.
+    async fn written(world: &World) {
+        let (mut journal, contents) = Journal::open(&world.storage, "state").await.unwrap();
+        assert_eq!(texts(&contents), (None, vec![]));
+        for number in 1..=12 {
+            journal.append(number.to_string().as_bytes()).await.unwrap();
+            if number % 5 == 0 {
+                journal.snapshot(format!("up to {number}").as_bytes()).await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn entries_come_back_in_order_behind_the_newest_snapshot() {
+        let world = world();
+        written(&world).await;
+        let (mut journal, contents) = Journal::open(&world.storage, "state").await.unwrap();
+        assert_eq!(texts(&contents), (Some("up to 10".into()), vec!["11".into(), "12".into()]));
+        journal.append(b"13").await.unwrap();
+        let (_, contents) = Journal::open(&world.storage, "state").await.unwrap();
+        assert_eq!(contents.entries.len(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_snapshot_costs_nothing_and_a_damaged_entry_only_itself() {
+        for damage in [&b""[..], b"scrambled", b"00000000 up to 10"] {
+            let world = world();
+            written(&world).await;
+            std::fs::write(world.root.join("0000000000000010.snapshot"), damage).unwrap();
+            std::fs::write(world.root.join("0000000000000008.entry"), damage).unwrap();
+            let (mut journal, contents) = Journal::open(&world.storage, "state").await.unwrap();
+            let (snapshot, entries) = texts(&contents);
+            assert_eq!(snapshot.as_deref(), Some("up to 5"));
+            assert_eq!(entries, ["6", "7", "9", "10", "11", "12"]);
+            assert_eq!(contents.damaged.len(), 2);
+            journal.append(b"13").await.unwrap();
+            journal.snapshot(b"up to 13").await.unwrap();
+            let (_, contents) = Journal::open(&world.storage, "state").await.unwrap();
+            assert_eq!(texts(&contents), (Some("up to 13".into()), vec![]));
+            assert_eq!(contents.damaged, Vec::<String>::new(), "what was set aside is not read again");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_older_of_two_instances_learns_that_it_was_overtaken() {
+        let world = world();
+        let (mut older, _) = Journal::open(&world.storage, "state").await.unwrap();
+        older.append(b"older").await.unwrap();
+        let (mut newer, _) = Journal::open(&world.storage, "state").await.unwrap();
+        newer.append(b"newer").await.unwrap();
+        assert!(matches!(older.append(b"older again").await, Err(AppendError::Overtaken)));
+        newer.append(b"newer again").await.unwrap();
+    }
+}
