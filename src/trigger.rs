@@ -189,6 +189,7 @@ impl Trigger {
         let mut opened = pin!(found);
         let mut batch = Batch::new(self.configuration.chunk_size);
         while let Some(opened) = delivery.shutdown.race(opened.next()).await? {
+            delivery.metrics.objects_waiting.dec();
             match opened {
                 Ok(opened) => self.drain(opened, &mut batch).await?,
                 Err(unopened) => self.fail(&unopened.object, &unopened.error, &mut batch).await?,

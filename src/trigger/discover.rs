@@ -14,6 +14,7 @@ pub mod walk;
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 
 use self::lane::{Lane, is_flow_log};
@@ -106,7 +107,8 @@ impl Discovery {
     /// Names what is new. Ends early at the order to stop, or when nobody takes names any more.
     pub async fn poll(&mut self, names: mpsc::Sender<Object>) -> Result<Found, Stopped> {
         self.floors.clear();
-        let mut named = Named { names, left: NAMED };
+        let mut named =
+            Named { names, left: NAMED, waiting: self.lister.delivery.metrics.objects_waiting.clone() };
         if self.is_busy || self.lanes.is_empty() || self.walk_credit >= self.walk_cost {
             self.walk().await?;
         }
@@ -258,11 +260,13 @@ impl Discovery {
 struct Named {
     names: mpsc::Sender<Object>,
     left: usize,
+    waiting: Gauge,
 }
 
 impl Named {
     async fn name(&mut self, object: Object) -> Result<(), Stopped> {
         self.left = self.left.saturating_sub(1);
+        self.waiting.inc();
         self.names.send(object).await.map_err(|_| Stopped)
     }
 }
