@@ -13,6 +13,7 @@ pub mod fetch;
 pub mod journal;
 pub mod place;
 pub mod record;
+pub mod resting;
 
 use std::pin::pin;
 use std::time::Duration;
@@ -22,13 +23,14 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use self::batch::Batch;
-use self::checkpoint::Change;
-use self::checkpoint::Pending;
+use self::checkpoint::seen::Seen;
+use self::checkpoint::{Change, Pending};
 use self::commit::Ledger;
 use self::decode::ObjectError;
 use self::deliver::{Delivery, Receipt};
 use self::discover::{Discovery, Found};
 use self::fetch::{Opened, Opener};
+use self::resting::Resting;
 use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
 use crate::platform::callback::{Callback, CallbackError, Secrets};
 use crate::platform::health::{self, Health};
@@ -133,9 +135,11 @@ async fn watch(
     let ledger = Ledger::open(&configuration, &bucket, &delivery, started).await?;
     ledger.resume().await?;
     let opener = Opener::new(bucket.clone());
-    let mut discovery =
-        Discovery::new(bucket.clone(), &configuration.prefix, ledger.clone(), delivery.clone());
-    let mut trigger = Trigger { configuration, bucket, opener, ledger, delivery, poll: Poll::default() };
+    let resting = Resting::new(configuration.frequency);
+    let (names, prefix) = (bucket.clone(), configuration.prefix.as_str());
+    let mut discovery = Discovery::new(names, prefix, ledger.clone(), delivery.clone(), resting.clone());
+    let mut trigger =
+        Trigger { configuration, bucket, opener, ledger, delivery, resting, poll: Poll::default() };
     loop {
         let began = Instant::now();
         let found = trigger.poll(&mut discovery).await?;
@@ -154,6 +158,7 @@ struct Trigger {
     opener: Opener,
     ledger: Ledger,
     delivery: Delivery,
+    resting: Resting,
     poll: Poll,
 }
 
@@ -220,6 +225,7 @@ impl Trigger {
             }
         }
         batch.end(&opened.object, position);
+        self.resting.done(&opened.object.key);
         self.poll.objects += 1;
         self.delivery.metrics.objects_delivered.inc();
         Ok(())
@@ -258,22 +264,27 @@ impl Trigger {
     /// An object, or the rest of it, cannot be had: says so, and goes on. What was taken of it is delivered first.
     async fn fail(&mut self, object: &Object, error: &ObjectError, batch: &mut Batch) -> Result<(), Stopped> {
         self.poll.failed += 1;
-        self.delivery.metrics.object_rejected(error.cause());
+        self.delivery.metrics.object_failed(error.cause());
         let key = object.key.as_str();
-        if error.is_poison() {
-            if batch.covers().iter().any(|cover| cover.key == key) {
-                self.hand_over(batch).await?;
-            }
-            tracing::error!(key, cause = %error, "object rejected: its records, or the rest of them, are not delivered");
-            self.ledger.reject(object, error.cause()).await?;
-            return Ok(());
+        if batch.covers().iter().any(|cover| cover.key == key) {
+            self.hand_over(batch).await?;
+        }
+        let attempts = self.resting.failed(key);
+        if error.is_poison() && Resting::is_hopeless(attempts) {
+            tracing::error!(key, cause = %error, attempts, "object rejected: its records, or the rest of them, are not delivered");
+            self.delivery.metrics.object_rejected(error.cause());
+            self.resting.done(key);
+            return self.ledger.reject(object, error.cause()).await;
         }
         if error.is_gone() {
             tracing::warn!(key, cause = %error, "object is gone since it was listed");
         } else {
-            tracing::warn!(key, cause = %error, "object could not be read, it is tried again at the next poll");
+            tracing::warn!(key, cause = %error, attempts, "object could not be read, it is tried again later");
         }
-        self.ledger.change(&[Change::troubled(object.place())]).await?;
+        let place = object.place();
+        if self.ledger.look(|checkpoint| checkpoint.seen(place).is_none_or(Seen::is_closable)) {
+            self.ledger.change(&[Change::troubled(place)]).await?;
+        }
         Ok(())
     }
 }

@@ -39,7 +39,9 @@ pub struct Metrics {
     pub objects_delivered: Counter,
     /// Bytes of objects as stored in S3.
     pub object_bytes: Counter,
-    /// Objects rejected, by cause.
+    /// Attempts at objects that failed, by cause.
+    pub objects_failed: Family<Cause, Counter>,
+    /// Objects rejected for good, by cause.
     pub objects_rejected: Family<Cause, Counter>,
     /// Calls to S3.
     pub s3_calls: Family<Operation, Counter>,
@@ -63,6 +65,7 @@ impl Metrics {
             batches_delivered: Counter::default(),
             objects_delivered: Counter::default(),
             object_bytes: Counter::default(),
+            objects_failed: Family::default(),
             objects_rejected: Family::default(),
             s3_calls: Family::default(),
             callback_retries: Counter::default(),
@@ -108,6 +111,11 @@ impl Metrics {
             Unit::Bytes,
             metrics.object_bytes.clone(),
         );
+        own.register(
+            "objects_failed",
+            "Attempts at objects that failed, by cause",
+            metrics.objects_failed.clone(),
+        );
         own.register("objects_rejected", "Objects not delivered, by cause", metrics.objects_rejected.clone());
         own.register(
             "objects_waiting",
@@ -117,6 +125,11 @@ impl Metrics {
         own.register("s3_calls", "Calls to S3, by operation", metrics.s3_calls.clone());
         own.register("callback_retries", "Callbacks that were tried again", metrics.callback_retries.clone());
         (metrics, registry)
+    }
+
+    /// Counts an attempt that failed.
+    pub fn object_failed(&self, cause: &'static str) {
+        self.objects_failed.get_or_create(&Cause { cause }).inc();
     }
 
     /// Counts an object that is not delivered.

@@ -9,6 +9,9 @@ use super::values::{ValueError, Values};
 /// Where the platform mounts the storage, unless `SYMPHONY_DATA_DIR` names another folder.
 const DIRECTORY: &str = "/symphony_data";
 
+/// What the name of a file begins with while it is being written.
+const UNFINISHED: &str = ".writing-";
+
 /// The storage. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Storage {
@@ -151,6 +154,11 @@ impl Storage {
         .await
     }
 
+    /// Whether a name is that of a file that a crash left half written.
+    pub fn is_unfinished(name: &str) -> bool {
+        name.starts_with(UNFINISHED)
+    }
+
     /// Gives a file another name, replacing what has that name.
     pub async fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
         let target = self.root.join(relative(to)?);
@@ -205,7 +213,7 @@ fn temporary(
 ) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = folder_of(file);
     std::fs::create_dir_all(folder)?;
-    let mut temporary = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+    let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
     fill(temporary.as_file_mut())?;
     make_readable(temporary.as_file())?;
     temporary.as_file().sync_all()?;

@@ -38,6 +38,8 @@ pub struct Checkpoint {
     partial: BTreeMap<String, u64>,
     /// The batch that is being delivered.
     pending: Option<Pending>,
+    /// The request ID of the batch that was committed last: its folder may have been left behind.
+    last: Option<String>,
 }
 
 /// Where the delivery begins in a bucket.
@@ -154,6 +156,7 @@ impl Checkpoint {
             rejected: Vec::new(),
             partial: BTreeMap::new(),
             pending: None,
+            last: None,
         }
     }
 
@@ -178,7 +181,9 @@ impl Checkpoint {
             Step::Begun(pending) => self.pending = Some(pending.clone()),
             Step::Forgotten => self.pending = None,
             Step::Committed(covers) => {
-                self.pending = None;
+                if let Some(pending) = self.pending.take() {
+                    self.last = Some(pending.request_id);
+                }
                 for Cover { key, day, to, whole, .. } in covers {
                     if *whole {
                         self.done(key, *day);
@@ -238,6 +243,11 @@ impl Checkpoint {
     /// The batch that was being delivered when the process ended.
     pub fn pending(&self) -> Option<&Pending> {
         self.pending.as_ref()
+    }
+
+    /// The request ID of the batch that was committed last.
+    pub fn last(&self) -> Option<&str> {
+        self.last.as_deref()
     }
 
     /// The day before which a folder of days is done but for stragglers.

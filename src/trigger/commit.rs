@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::checkpoint::{Change, Checkpoint, Marker, Origin, Pending};
-use super::deliver::{Delivery, Receipt};
+use super::deliver::{self, Delivery, Receipt};
 use super::journal::{AppendError, Contents, Journal};
 use super::place::LogName;
 use crate::config::{StartFrom, TriggerConfiguration};
@@ -108,13 +108,20 @@ impl Ledger {
         self.change(&[Change::rejected(object, cause)]).await
     }
 
-    /// Sends the batch again that was under way when the process ended.
+    /// Puts right what the end of the last run left: sends the batch again that was under way, and removes the folder
+    /// that was not removed any more.
     pub async fn resume(&self) -> Result<(), Stopped> {
-        let Some(pending) = self.look(|checkpoint| checkpoint.pending().cloned()) else { return Ok(()) };
-        match self.delivery.resume(pending).await? {
-            Some(receipt) => self.commit(receipt).await,
-            None => self.change(&[Change::forgotten()]).await,
+        if let Some(last) = self.look(|checkpoint| checkpoint.last().map(deliver::folder)) {
+            self.delivery.clear(&last).await;
         }
+        let Some(pending) = self.look(|checkpoint| checkpoint.pending().cloned()) else { return Ok(()) };
+        let folder = deliver::folder(&pending.request_id);
+        if let Some(receipt) = self.delivery.resume(pending).await? {
+            return self.commit(receipt).await;
+        }
+        self.change(&[Change::forgotten()]).await?;
+        self.delivery.clear(&folder).await;
+        Ok(())
     }
 
     /// Writes changes down, then makes them. An instance that was overtaken by a newer one ends here: it waits to be

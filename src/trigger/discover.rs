@@ -23,6 +23,7 @@ use super::checkpoint::Change;
 use super::commit::{Ledger, until_listed};
 use super::deliver::Delivery;
 use super::place::Day;
+use super::resting::Resting;
 use crate::s3::{Bucket, ListRequest, Object, Page};
 use crate::shutdown::Stopped;
 
@@ -56,6 +57,7 @@ pub struct Discovery {
     lister: Lister,
     prefix: String,
     ledger: Ledger,
+    resting: Resting,
     lanes: BTreeSet<Lane>,
     /// Lanes whose days have folders for hours.
     hourly: BTreeSet<Lane>,
@@ -86,11 +88,12 @@ pub enum Found {
 
 impl Discovery {
     /// Looks for objects below `prefix` that the ledger wants.
-    pub fn new(bucket: Bucket, prefix: &str, ledger: Ledger, delivery: Delivery) -> Self {
+    pub fn new(bucket: Bucket, prefix: &str, ledger: Ledger, delivery: Delivery, resting: Resting) -> Self {
         Self {
             lister: Lister { bucket, delivery },
             prefix: prefix.to_owned(),
             ledger,
+            resting,
             lanes: BTreeSet::new(),
             hourly: BTreeSet::new(),
             long: (None, BTreeSet::new()),
@@ -130,7 +133,7 @@ impl Discovery {
             self.sweep_credit -= 1.0;
             let stragglers =
                 self.sweep.step(&self.lanes, &self.prefix, WINDOW, &self.lister, &self.ledger).await?;
-            for object in stragglers {
+            for object in stragglers.into_iter().filter(|object| !self.resting.contains(&object.key)) {
                 named.name(object).await?;
             }
         }
@@ -225,7 +228,10 @@ impl Discovery {
                 if let Some(lane) = lane.filter(|lane| lane.is_hourly(&object.key)) {
                     self.hourly.insert(lane.clone());
                 }
-                let is_new = || self.ledger.look(|checkpoint| checkpoint.wants(&object));
+                let is_new = || {
+                    self.ledger.look(|checkpoint| checkpoint.wants(&object))
+                        && !self.resting.contains(&object.key)
+                };
                 if object.body_bytes == 0 || !is_flow_log(&object.key, &self.prefix) || !is_new() {
                     continue;
                 }

@@ -67,25 +67,17 @@ impl Opener {
         Self { bucket, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
     }
 
-    /// Opens an object on a task of its own, so that it goes on while a batch is delivered. One that seems damaged is
-    /// read a second time: the fault may have been on the way.
+    /// Opens an object on a task of its own, so that it goes on while a batch is delivered.
     pub async fn open(self, object: Object) -> Result<Opened, Box<Unopened>> {
         let listed = object.clone();
-        let task = tokio::spawn(async move {
-            match self.open_once(object).await {
-                Err(unopened) if unopened.error.is_poison() => {
-                    let Unopened { object, error } = *unopened;
-                    tracing::debug!(key = %object.key, %error, "object seems damaged, reading it again");
-                    self.open_once(object).await
-                }
-                opened => opened,
-            }
-        });
-        task.await
-            .unwrap_or_else(|error| Err(Unopened::new(listed, ObjectError::Internal(error.to_string()))))
+        let task = tokio::spawn(async move { self.open_here(object).await });
+        let lost = |error: tokio::task::JoinError| {
+            Err(Unopened::new(listed, ObjectError::Internal(error.to_string())))
+        };
+        task.await.unwrap_or_else(lost)
     }
 
-    async fn open_once(&self, object: Object) -> Result<Opened, Box<Unopened>> {
+    async fn open_here(&self, object: Object) -> Result<Opened, Box<Unopened>> {
         let estimate = object.body_bytes.saturating_mul(INFLATION) / 1024;
         let kib = u32::try_from(estimate).unwrap_or(u32::MAX).clamp(64, OBJECT_KIB);
         let budget = Arc::clone(&self.budget).acquire_many_owned(kib).await.ok();

@@ -51,8 +51,11 @@ impl Journal {
         let names = storage.names(folder).await?;
         let last = names.iter().filter_map(|name| number(name)).max();
         for name in &names {
-            let Some(number) = number(name) else { continue };
             let path = format!("{folder}/{name}");
+            if Storage::is_unfinished(name) {
+                storage.remove_file(&path).await?;
+            }
+            let Some(number) = number(name) else { continue };
             let Some(file) = storage.read(&path).await? else { continue };
             let Some(body) = unseal(&file) else {
                 storage.rename(&path, &format!("{path}.damaged")).await?;

@@ -8,5 +8,6 @@
 
 mod bad_input;
 mod life;
+mod state;
 mod troubles;
 mod world;

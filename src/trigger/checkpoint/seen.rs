@@ -17,7 +17,7 @@ use uuid::Uuid;
 const LENGTH: usize = 6;
 
 /// A short stand-in for a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(u64);
 
 impl Fingerprint {
