@@ -32,8 +32,8 @@ doc: ## Build the docs, warnings are errors
 
 # The database of advisories is fetched from the network; where it cannot be, the rest is still checked, and said so.
 deny: $(CARGO_DENY) ## Check licences, sources and advisories of the dependencies
-	$(CARGO_DENY) --locked check licenses bans sources
-	@if $(CARGO_DENY) --locked fetch db; then $(CARGO_DENY) --locked check advisories; \
+	$(CARGO_DENY) --locked check --hide-inclusion-graph licenses bans sources
+	@if $(CARGO_DENY) --locked fetch db 2>/dev/null; then $(CARGO_DENY) --locked check advisories; \
 	else echo "deny: the database of advisories cannot be fetched here; advisories were NOT checked"; fi
 
 $(CARGO_DENY):
