@@ -1,7 +1,7 @@
 //! The trigger `fetch_flowlogs`: finds new objects, gathers their records into batches, starts a run with each.
 //!
 //! The steps, each in a file of its name: [`discover`] → [`fetch`] → [`decode`] → [`batch`] → [`deliver`] → [`commit`].
-//! They hand each other values, the last of which, the [`Receipt`](deliver::Receipt), only an accepted callback makes.
+//! They hand each other values, the last of which, the [`Receipt`], only an accepted callback makes.
 
 pub mod batch;
 pub mod checkpoint;

@@ -263,12 +263,6 @@ impl Checkpoint {
         });
         old.collect()
     }
-
-    /// The first of the known flow logs whose name begins with `start`.
-    pub fn first_flow_log(&self, start: &str) -> Option<&str> {
-        let (flow_log, _) = self.logs.range(start.to_owned()..).next()?;
-        flow_log.starts_with(start).then_some(flow_log)
-    }
 }
 
 impl Origin {

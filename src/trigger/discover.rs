@@ -11,7 +11,7 @@ pub mod lane;
 pub mod sweep;
 pub mod walk;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use prometheus_client::metrics::gauge::Gauge;
@@ -22,7 +22,7 @@ use self::sweep::Sweep;
 use super::checkpoint::Change;
 use super::commit::{Ledger, until_listed};
 use super::deliver::Delivery;
-use super::place::Day;
+use super::place::{Day, LogName};
 use super::resting::Resting;
 use crate::s3::{Bucket, ListRequest, Object, Page};
 use crate::shutdown::Stopped;
@@ -32,10 +32,13 @@ use crate::shutdown::Stopped;
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// Objects that one poll names: then it ends, so that what was delivered can be noted, and the next begins at once.
 const NAMED: usize = 5_000;
-/// Of the calls that the lanes cost, the share that walks may cost on top while nothing is new.
+/// Of the calls that the lanes cost, the share that walks may cost on top while nothing is new; and how many calls a
+/// poll that is at most.
 const WALK_SHARE: f64 = 0.08;
-/// The same for the sweep.
+const WALK_CALLS: f64 = 2.0;
+/// The same for the sweep: a bucket with a million objects is swept in some hours.
 const SWEEP_SHARE: f64 = 0.1;
+const SWEEP_CALLS: f64 = 4.0;
 
 /// Lists the bucket, for as long as it takes to get an answer.
 #[derive(Debug)]
@@ -61,6 +64,8 @@ pub struct Discovery {
     lanes: BTreeSet<Lane>,
     /// Lanes whose days have folders for hours.
     hourly: BTreeSet<Lane>,
+    /// The flow log of each lane that sorts first.
+    first: BTreeMap<Lane, String>,
     /// Lanes of which all that the window's first day holds takes more than one call to list; and that day.
     long: (Option<Day>, BTreeSet<Lane>),
     /// Whether the last poll named anything: where something is new, there may be more in new folders.
@@ -96,6 +101,7 @@ impl Discovery {
             resting,
             lanes: BTreeSet::new(),
             hourly: BTreeSet::new(),
+            first: BTreeMap::new(),
             long: (None, BTreeSet::new()),
             is_busy: false,
             is_loose: false,
@@ -127,8 +133,8 @@ impl Discovery {
         for lane in if self.is_loose { BTreeSet::new() } else { self.lanes.clone() } {
             calls += self.list_lane(&lane, &mut named).await?;
         }
-        self.walk_credit += calls * WALK_SHARE;
-        self.sweep_credit += calls * SWEEP_SHARE;
+        self.walk_credit += (calls * WALK_SHARE).min(WALK_CALLS);
+        self.sweep_credit += (calls * SWEEP_SHARE).min(SWEEP_CALLS);
         while !self.is_loose && self.sweep_credit >= 1.0 && named.left > 0 {
             self.sweep_credit -= 1.0;
             let stragglers =
@@ -182,18 +188,16 @@ impl Discovery {
     async fn list_lane(&mut self, lane: &Lane, named: &mut Named) -> Result<f64, Stopped> {
         let window_start = self.window_start();
         let window_day = Day::of(window_start);
-        let (known, first) = self.ledger.look(|checkpoint| {
-            let floor = checkpoint.floor(lane.folder());
-            let first = checkpoint.first_flow_log(lane.names()).map(str::to_owned);
-            (floor.or_else(|| checkpoint.origin().first_day(WINDOW)), first)
+        let known = self.ledger.look(|checkpoint| {
+            checkpoint.floor(lane.folder()).or_else(|| checkpoint.origin().first_day(WINDOW))
         });
         let is_long = self.long.0 == Some(window_day) && self.long.1.contains(lane);
-        let start = match (known, first) {
+        let start = match (known, self.first.get(lane)) {
             (None, _) => lane.folder().to_owned(),
             (Some(day), _) if day < window_day => lane.day_folder(day),
             // What the day holds before the window is left out where that saves calls.
             (Some(_), _) if is_long && self.hourly.contains(lane) => lane.hour_folder(window_start),
-            (Some(_), Some(first)) if is_long => lane.position(&first, window_start),
+            (Some(_), Some(first)) if is_long => lane.position(first, window_start),
             (Some(_), _) => lane.day_folder(window_day),
         };
         let inner = Some(self.prefix.as_str()).filter(|prefix| prefix.len() > lane.folder().len());
@@ -225,8 +229,8 @@ impl Discovery {
             let page = self.lister.list(ListRequest { continued: continued.as_deref(), ..request }).await?;
             calls += 1.0;
             for object in page.objects {
-                if let Some(lane) = lane.filter(|lane| lane.is_hourly(&object.key)) {
-                    self.hourly.insert(lane.clone());
+                if let Some(lane) = lane {
+                    self.learn(lane, &object.key);
                 }
                 let is_new = || {
                     self.ledger.look(|checkpoint| checkpoint.wants(&object))
@@ -251,6 +255,19 @@ impl Discovery {
             }
         }
         Ok(calls)
+    }
+
+    /// Notes what a key tells of its lane.
+    fn learn(&mut self, lane: &Lane, key: &str) {
+        if lane.is_hourly(key) && !self.hourly.contains(lane) {
+            self.hourly.insert(lane.clone());
+        }
+        if let Some(LogName { flow_log, .. }) = LogName::of(key) {
+            let is_first = self.first.get(lane).is_none_or(|first| flow_log < first.as_str());
+            if is_first {
+                self.first.insert(lane.clone(), flow_log.to_owned());
+            }
+        }
     }
 
     fn window_start(&self) -> Timestamp {

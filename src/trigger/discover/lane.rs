@@ -12,8 +12,6 @@ use super::super::place::{Day, LogName, name_time};
 pub struct Lane {
     /// The folder with its `/`.
     folder: String,
-    /// `<account>_vpcflowlogs_<region>_`, with which its flow logs' names begin.
-    names: String,
     is_hive: bool,
 }
 
@@ -34,18 +32,12 @@ impl Lane {
             return None;
         }
         let length = start + "AWSLogs/".len() + account.len() + service.len() + region.len() + 3;
-        let names = format!("{account_name}_vpcflowlogs_{region_name}_");
-        Some(Self { folder: path.get(..length)?.to_owned(), names, is_hive })
+        Some(Self { folder: path.get(..length)?.to_owned(), is_hive })
     }
 
     /// The folder with its `/`.
     pub fn folder(&self) -> &str {
         &self.folder
-    }
-
-    /// What the names of its flow logs begin with.
-    pub fn names(&self) -> &str {
-        &self.names
     }
 
     /// The folder of a day.
@@ -126,10 +118,7 @@ mod tests {
         for above in ["", "central/", "a/b/c/"] {
             let plain = format!("{above}AWSLogs/111111111111/vpcflowlogs/eu-west-3/");
             let lane = Lane::around(&format!("{plain}2026/11/22/{NAME}")).unwrap();
-            assert_eq!(
-                (lane.folder(), lane.names()),
-                (plain.as_str(), "111111111111_vpcflowlogs_eu-west-3_")
-            );
+            assert_eq!(lane.folder(), plain);
             assert_eq!(lane, Lane::around(&plain).unwrap());
             assert_eq!(lane.day_folder(day), format!("{plain}2026/11/22/"));
             assert_eq!(lane.day_of(&format!("{plain}2026/11/22/{NAME}")), Some(day));
@@ -138,7 +127,7 @@ mod tests {
             let hive =
                 format!("{above}AWSLogs/aws-account-id=1/aws-service=vpcflowlogs/aws-region=us-east-1/");
             let lane = Lane::around(&format!("{hive}year=2026/month=11/day=22/hour=05/{NAME}")).unwrap();
-            assert_eq!((lane.folder(), lane.names()), (hive.as_str(), "1_vpcflowlogs_us-east-1_"));
+            assert_eq!(lane.folder(), hive);
             assert_eq!(lane.day_folder(day), format!("{hive}year=2026/month=11/day=22/"));
             assert_eq!(lane.day_of(&format!("{hive}year=2026/month=11/day=22/hour=05/{NAME}")), Some(day));
         }

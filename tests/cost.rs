@@ -1,0 +1,155 @@
+//! What a poll costs in a bucket with a million objects, counted at the server.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "the code of a test outside its functions: what breaks ends the test"
+)]
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use support::flowlogs::FlowLog;
+use support::module::Module;
+use support::platform::{Platform, Setup};
+use support::s3::{Operation, Request, Server};
+use support::{eventually, free_port};
+
+const BUCKET: &str = "a-large-bucket";
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The hour of the day in which the window holds the most keys, at even distances.
+const LATE: [&str; 3] = ["2026-11-20T23:10:00Z", "2026-11-20T23:30:00Z", "2026-11-20T23:50:00Z"];
+
+/// What the trigger did in a bucket as it would be at [`LATE`].
+struct Measured {
+    /// LIST calls of each poll, the walk and the sweep that fall into it included.
+    calls: Vec<usize>,
+    /// Peak memory of the process, in KiB.
+    peak_kib: usize,
+    /// GET calls.
+    gets: usize,
+}
+
+async fn measure(prefix: &str, flow_logs: &[FlowLog], days: i64, polls: usize) -> Measured {
+    let server = Server::start("AKIAIOSFODNN7EXAMPLE", "secret").await;
+    let s3 = server.control();
+    s3.create_bucket(BUCKET);
+    let times = LATE.map(|time| time.parse::<Timestamp>().unwrap());
+    s3.clock().set_fixed(times[0]);
+    let first = times[0].checked_sub(SignedDuration::from_hours(24 * days)).unwrap();
+    let fill = |from: Timestamp, to: Timestamp| {
+        for flow_log in flow_logs {
+            let mut time = from;
+            while time < to {
+                let key = flow_log.key(time, &format!("{:08x}", time.as_second()));
+                s3.put_at(BUCKET, &key, bytes::Bytes::from_static(b"x"), first);
+                time += SignedDuration::from_mins(5);
+            }
+        }
+    };
+    // AWS is some ten minutes behind the traffic.
+    let behind = SignedDuration::from_mins(10);
+    fill(first, times[0] - behind);
+    let storage = tempfile::tempdir().unwrap();
+    let platform = Platform::start(Setup::new(storage.path())).await;
+    let account = json!({"aws_access_key": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "secret", "aws_region_name": "eu-west-3"});
+    let mut process = Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), "fetch_flowlogs")
+        .value("module_configuration", account)
+        .value("trigger_configuration", json!({"bucket_name": BUCKET, "prefix": prefix, "frequency": 1}))
+        .value("token", platform.token())
+        .value("url_callback", platform.url_callback())
+        .value("liveness_port", free_port())
+        .value("metrics_port", free_port())
+        .storage(storage.path())
+        .aws_endpoint(&server.endpoint_url())
+        .start();
+    // A poll begins with the first lane.
+    let lists = || -> Vec<Request> {
+        s3.requests().into_iter().filter(|request| request.operation == Operation::List).collect()
+    };
+    let begins = |request: &Request, first: &Request| {
+        request.key == first.key
+            && request.query("continuation-token").is_none()
+            && request.query("start-after").is_some()
+    };
+    let polls_of = |lists: &[Request]| -> Vec<usize> {
+        // Sweeps list a lane too, but not from a day within the window on.
+        let is_lane = |request: &&Request| {
+            request
+                .query("start-after")
+                .is_some_and(|start| start.contains("2026/11/19") || start.contains("day=19"))
+        };
+        let Some(first) = lists.iter().find(is_lane) else { return Vec::new() };
+        let starts =
+            lists.iter().enumerate().filter(|(_, request)| is_lane(request) && begins(request, first));
+        starts.map(|(place, _)| place).collect()
+    };
+    let mut calls = Vec::new();
+    let mut filled = times[0] - behind;
+    for time in times {
+        s3.clock().set_fixed(time);
+        fill(filled, time - behind);
+        filled = time - behind;
+        // The first polls at a time learn what is cheapest.
+        let before = polls_of(&lists()).len() + 2;
+        let done = eventually(PATIENCE, || polls_of(&lists()).len() > before + polls / times.len()).await;
+        assert!(done, "{}", process.stderr().text());
+        let starts = polls_of(&lists());
+        calls.extend(starts[before..].windows(2).map(|poll| poll[1] - poll[0]));
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let peak_kib = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    process.stop(Duration::from_secs(10)).await.unwrap();
+    Measured { calls, peak_kib, gets: s3.count(Operation::Get) }
+}
+
+/// Calls of a poll, on average.
+fn mean(measured: &Measured) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts of calls are small")]
+    let (sum, count) = (measured.calls.iter().sum::<usize>() as f64, measured.calls.len() as f64);
+    sum / count
+}
+
+#[tokio::test]
+async fn a_million_objects_of_two_hundred_flow_logs_cost_150_calls_a_poll_at_most() {
+    for is_hive in [false, true] {
+        let mut flow_logs = Vec::new();
+        for account in 0..10 {
+            for region in ["eu-west-1", "eu-west-2", "eu-west-3", "us-east-1", "us-west-2"] {
+                for id in 0..4 {
+                    let flow_log =
+                        FlowLog::new(&format!("{account:012}"), region, &format!("fl-0{account}{id}"));
+                    flow_logs.push(if is_hive { flow_log.hive() } else { flow_log });
+                }
+            }
+        }
+        let measured = measure("AWSLogs/", &flow_logs, 17, 12).await;
+        println!("hive: {is_hive}, calls a poll: {:?}, peak: {} KiB", measured.calls, measured.peak_kib);
+        assert!(mean(&measured) <= 150.0, "{:?}", measured.calls);
+        assert!(measured.peak_kib < 64 * 1024, "{} KiB", measured.peak_kib);
+        assert_eq!(measured.gets, 0, "nothing of the past is read");
+    }
+}
+
+#[tokio::test]
+async fn a_single_flow_log_costs_little_more_than_a_call_a_poll() {
+    let flow_log = FlowLog::new("111111111111", "eu-west-3", "fl-0a");
+    let flow_logs = std::slice::from_ref(&flow_log);
+    let prefixes = ["", "AWSLogs/", "AWSLogs/111111111111/vpcflowlogs/eu-west-3/"];
+    let measured = prefixes.map(|prefix| measure(prefix, flow_logs, 17, 60));
+    for (prefix, measured) in prefixes.iter().zip(futures_util::future::join_all(measured).await) {
+        println!("prefix {prefix:?}, calls a poll: {:.3}, peak: {} KiB", mean(&measured), measured.peak_kib);
+        assert!(mean(&measured) <= 1.2, "{:?}", measured.calls);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_of_fifty_thousand_keys_a_day_costs_two_calls_a_flow_log_at_most() {
+    let flow_logs: Vec<_> =
+        (0..174).map(|id| FlowLog::new("111111111111", "eu-west-3", &format!("fl-0{id:03}"))).collect();
+    let measured = measure("AWSLogs/", &flow_logs, 3, 12).await;
+    println!("calls a poll: {:?}, peak: {} KiB", measured.calls, measured.peak_kib);
+    assert!(mean(&measured) <= 1.0 + 2.0 * 174.0, "{:?}", measured.calls);
+}
