@@ -112,6 +112,7 @@ fn mean(measured: &Measured) -> f64 {
     sum / count
 }
 
+/// Guarantee 11: The number of calls of a poll does not grow with what the bucket holds.
 #[tokio::test]
 async fn a_million_objects_of_two_hundred_flow_logs_cost_150_calls_a_poll_at_most() {
     for is_hive in [false, true] {
@@ -133,6 +134,7 @@ async fn a_million_objects_of_two_hundred_flow_logs_cost_150_calls_a_poll_at_mos
     }
 }
 
+/// Guarantee 11: The number of calls of a poll does not grow with what the bucket holds.
 #[tokio::test]
 async fn a_single_flow_log_costs_little_more_than_a_call_a_poll() {
     let flow_log = FlowLog::new("111111111111", "eu-west-3", "fl-0a");

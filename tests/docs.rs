@@ -93,6 +93,7 @@ fn every_value_of_the_platform_is_described() {
 #[test]
 fn the_metrics_are_those_that_are_served() {
     let (metrics, registry) = Metrics::new();
+    metrics.object_failed("corrupt");
     metrics.object_rejected("corrupt");
     metrics.s3_calls.get_or_create(&Operation { operation: "list" }).inc();
     let mut served = String::new();
@@ -193,6 +194,34 @@ fn no_source_file_is_long() {
         for file in files(&root().join(folder)) {
             let lines = std::fs::read_to_string(&file).unwrap().lines().count();
             assert!(lines <= 400, "{}: {lines} lines", file.display());
+        }
+    }
+}
+
+#[test]
+fn every_guarantee_names_a_test_that_quotes_it() {
+    let page = text("GUARANTEES.md");
+    let promises: Vec<&str> = page.split("\n\n").filter(|part| part.starts_with("**")).collect();
+    assert!(promises.len() > 10);
+    for (number, promise) in (1..).zip(promises) {
+        let words = promise.split("**").nth(1).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        let title = words
+            .strip_prefix(&format!("{number}. "))
+            .unwrap_or_else(|| panic!("{words} is not number {number}"));
+        let tests: Vec<&str> =
+            promise.split('`').skip(1).step_by(2).filter(|test| test.contains("::")).collect();
+        assert!(!tests.is_empty(), "{title}");
+        for test in tests {
+            let (path, name) = test.rsplit_once("::").unwrap();
+            let source = text(&format!("tests/{}.rs", path.replace("::", "/")));
+            let before = source.split(&format!("async fn {name}(")).next().filter(|before| *before != source);
+            let before = before.unwrap_or_else(|| panic!("{test} does not exist"));
+            let comment: Vec<&str> = before.rsplit("\n\n").next().unwrap().lines().collect();
+            let quoted: Vec<&str> = comment.iter().filter_map(|line| line.strip_prefix("/// ")).collect();
+            assert!(
+                quoted.join(" ").contains(&format!("Guarantee {number}: {title}")),
+                "{test} does not quote {title}"
+            );
         }
     }
 }

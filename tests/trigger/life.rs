@@ -6,6 +6,8 @@ use support::s3::Operation;
 
 use crate::world::{BUCKET, PATIENCE, World, stop};
 
+/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
+/// account, region or day it belongs to, and however late it comes.
 #[tokio::test]
 async fn records_of_several_flow_logs_accounts_and_regions_arrive_once_without_headers() {
     let mut world = World::new().await;
@@ -54,6 +56,7 @@ async fn an_event_has_the_form_of_the_protocol() {
     assert_eq!(post.headers["content-type"], "application/json");
 }
 
+/// Guarantee 3: A restart goes on where the last run stopped, also before the first batch.
 #[tokio::test]
 async fn a_restart_delivers_what_came_between_and_nothing_twice() {
     let mut world = World::new().await;
@@ -70,6 +73,7 @@ async fn a_restart_delivers_what_came_between_and_nothing_twice() {
     stop(process).await;
 }
 
+/// Guarantee 3: A restart goes on where the last run stopped, also before the first batch.
 #[tokio::test]
 async fn a_restart_before_the_first_record_begins_where_the_first_start_began() {
     let mut world = World::new().await;
@@ -213,6 +217,8 @@ async fn health_and_metrics_answer_as_the_protocol_says() {
     stop(process).await;
 }
 
+/// Guarantee 10: The customer's bucket is reached with the account's key and region, never with what the
+/// environment holds.
 #[tokio::test]
 async fn only_the_accounts_own_key_and_region_reach_s3() {
     let mut world = World::new().await;
@@ -293,6 +299,8 @@ async fn a_prefix_may_stop_anywhere() {
     }
 }
 
+/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
+/// account, region or day it belongs to, and however late it comes.
 #[tokio::test]
 async fn stragglers_behind_the_window_arrive_once_even_after_their_day_is_closed() {
     let mut world = World::new().await;

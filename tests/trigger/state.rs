@@ -17,6 +17,7 @@ fn files(world: &World, ending: &str) -> Vec<PathBuf> {
     files
 }
 
+/// Guarantee 8: A damaged state file is set aside and named, and is never a reason to begin anew at the present.
 #[tokio::test]
 async fn a_damaged_state_file_is_named_and_set_aside_and_nothing_is_lost_or_begun_anew() {
     let cut = |file: &PathBuf| std::fs::write(file, &std::fs::read(file).unwrap()[..20]).unwrap();
@@ -46,6 +47,7 @@ async fn a_damaged_state_file_is_named_and_set_aside_and_nothing_is_lost_or_begu
     }
 }
 
+/// Guarantee 8: A damaged state file is set aside and named, and is never a reason to begin anew at the present.
 #[tokio::test]
 async fn a_state_of_which_nothing_is_left_repeats_but_does_not_lose() {
     let mut world = World::new().await;
@@ -82,6 +84,7 @@ async fn a_long_state_is_shortened_and_still_whole() {
     stop(process).await;
 }
 
+/// Guarantee 9: Of two instances on one state, the older one stops, and no record is lost.
 #[tokio::test]
 async fn of_two_instances_the_older_one_notices_and_stops() {
     let mut world = World::new().await;

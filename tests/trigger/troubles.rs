@@ -9,6 +9,8 @@ use support::{eventually, flowlogs};
 
 use crate::world::{BUCKET, PATIENCE, World, stop};
 
+/// Guarantee 4: A batch that the platform does not accept is kept and sent again under the same request ID until
+/// it is accepted.
 #[tokio::test]
 async fn refused_flaky_and_senseless_callbacks_lose_nothing_and_keep_the_request_id() {
     for fault in [
@@ -57,6 +59,8 @@ async fn a_batch_that_is_refused_at_sigterm_is_sent_by_the_next_run_under_the_sa
     assert_eq!(world.batch_folders(), 0);
 }
 
+/// Guarantee 6: SIGTERM at any moment ends the process within 10 s with exit code 0, loses nothing and repeats
+/// nothing.
 #[tokio::test]
 async fn a_hanging_callback_does_not_hold_up_the_end() {
     let mut world = World::new().await;
@@ -72,6 +76,8 @@ async fn a_hanging_callback_does_not_hold_up_the_end() {
     stop(process).await;
 }
 
+/// Guarantee 7: One bad object holds back no other: it is named in the log with the cause, counted, and what can
+/// be put right is tried again.
 #[tokio::test]
 async fn one_bad_object_holds_back_no_other_and_is_named_once() {
     let mut world = World::new().await;
@@ -110,6 +116,8 @@ async fn one_bad_object_holds_back_no_other_and_is_named_once() {
     assert_eq!(world.s3.count(Operation::Get), gets + 1, "a rejected object is not read again");
 }
 
+/// Guarantee 7: One bad object holds back no other: it is named in the log with the cause, counted, and what can
+/// be put right is tried again.
 #[tokio::test]
 async fn an_object_that_fails_on_the_way_is_read_again() {
     for trouble in [
@@ -178,6 +186,7 @@ async fn a_bucket_that_cannot_be_listed_is_said_and_tried_again() {
     }
 }
 
+/// Guarantee 2: A header or an empty line is never sent, and no record is taken for one.
 #[tokio::test]
 async fn a_gzip_of_several_members_arrives_whole() {
     let mut world = World::new().await;
@@ -192,6 +201,7 @@ async fn a_gzip_of_several_members_arrives_whole() {
     stop(process).await;
 }
 
+/// Guarantee 5: SIGKILL at any moment loses nothing and repeats at most the one batch that was in flight.
 #[tokio::test]
 async fn sigkill_at_any_moment_loses_nothing_and_repeats_at_most_one_batch_under_its_id() {
     let mut world = World::new().await;
@@ -220,6 +230,8 @@ async fn sigkill_at_any_moment_loses_nothing_and_repeats_at_most_one_batch_under
     assert_eq!(world.batch_folders(), 0);
 }
 
+/// Guarantee 6: SIGTERM at any moment ends the process within 10 s with exit code 0, loses nothing and repeats
+/// nothing.
 #[tokio::test]
 async fn sigterm_under_load_ends_well_and_repeats_nothing() {
     let mut world = World::new().await;
