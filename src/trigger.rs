@@ -144,7 +144,8 @@ async fn watch(
         let began = Instant::now();
         let found = trigger.poll(&mut discovery).await?;
         trigger.delivery.health.heartbeat();
-        if found == Found::Some {
+        // Where much is found and nothing of it can be read, haste would not help.
+        if found == Found::Some && trigger.poll.objects > 0 {
             continue;
         }
         let rest = trigger.configuration.frequency.saturating_sub(began.elapsed());
