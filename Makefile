@@ -9,9 +9,10 @@ CARGO_DENY := $(TOOLS)/bin/cargo-deny
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# Not the release build: that takes minutes more, and this is about what arrives, not how fast.
 demo: ## See it work on this machine; make demo ARGS=--help says what there is to choose
-	cargo build --release --locked --bin aws-flowlogs --example playground
-	@cargo run --release --locked --quiet --example playground -- $(ARGS)
+	cargo build --locked --bin aws-flowlogs --example playground
+	@cargo run --locked --quiet --example playground -- $(ARGS)
 
 test: lint unit ## Everything that CI runs: lint, then every test
 
