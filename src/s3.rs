@@ -15,12 +15,15 @@ use aws_sdk_s3::config::{
     BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RequestChecksumCalculation,
     ResponseChecksumValidation, RuntimeComponents,
 };
-use aws_sdk_s3::error::{BoxError, SdkError};
+use aws_sdk_s3::error::BoxError;
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use crate::config::ModuleConfiguration;
+use crate::platform::callback::causes;
 use crate::platform::metrics::{Metrics, Operation};
 use crate::platform::values::{ValueError, Values};
 
@@ -34,10 +37,33 @@ const ATTEMPT: Duration = Duration::from_secs(30);
 /// A bucket of the customer's. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Bucket {
-    client: aws_sdk_s3::Client,
     name: Arc<str>,
-    clock: ServerClock,
+    store: Arc<dyn Store>,
     metrics: Metrics,
+}
+
+/// What holds the objects: S3, or a simulation of it.
+pub trait Store: std::fmt::Debug + Send + Sync {
+    /// One page of a listing.
+    fn list<'a>(&'a self, request: ListRequest<'a>) -> Answer<'a, Page>;
+
+    /// `length` bytes of an object from `offset` on, or fewer where it ends or the answer broke off. Fails if the
+    /// object is not the one that was listed any more.
+    fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Bytes>;
+
+    /// The time by the store's clock, as its last answer showed it; the local time before the first answer.
+    fn now(&self) -> Timestamp;
+}
+
+/// What a [`Store`] answers, some time.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, S3Error>>;
+
+/// S3 as a [`Store`].
+#[derive(Debug)]
+struct S3 {
+    client: aws_sdk_s3::Client,
+    bucket: Arc<str>,
+    clock: ServerClock,
 }
 
 /// An object as a listing shows it.
@@ -115,7 +141,12 @@ impl Bucket {
             config = config.endpoint_url(endpoint.trim()).force_path_style(true);
         }
         let client = aws_sdk_s3::Client::from_conf(config.build());
-        Ok(Self { client, name: name.into(), clock, metrics })
+        Ok(Self::over(name, S3 { client, bucket: name.into(), clock }, metrics))
+    }
+
+    /// The bucket `name` of a store.
+    pub fn over(name: &str, store: impl Store + 'static, metrics: Metrics) -> Self {
+        Self { name: name.into(), store: Arc::new(store), metrics }
     }
 
     /// The bucket's name.
@@ -125,55 +156,24 @@ impl Bucket {
 
     /// The time by S3's clock, as its last answer showed it; the local time before the first answer.
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.store.now()
     }
 
     /// One page of a listing.
     pub async fn list(&self, request: ListRequest<'_>) -> Result<Page, S3Error> {
         self.count("list");
-        let listed = self
-            .client
-            .list_objects_v2()
-            .bucket(&*self.name)
-            .prefix(request.prefix)
-            .set_start_after(request.start_after.map(str::to_owned))
-            .set_delimiter(request.folded.then(|| "/".to_owned()))
-            .set_continuation_token(request.continued.map(str::to_owned))
-            .send()
-            .await
-            .map_err(|error| self.failed("list", request.prefix, &error))?;
-        let next = listed.next_continuation_token.filter(|_| listed.is_truncated.unwrap_or(false));
-        let objects = listed.contents.unwrap_or_default().into_iter().filter_map(object).collect();
-        let folders = listed.common_prefixes.unwrap_or_default();
-        let folders = folders.into_iter().filter_map(|folder| folder.prefix).collect();
-        Ok(Page { objects, folders, next })
+        self.store.list(request).await
     }
 
     /// `length` bytes of an object from `offset` on, or fewer where it ends. Fails if the object is not the one that
     /// was listed any more.
     pub async fn read(&self, object: &Object, offset: u64, length: u64) -> Result<Bytes, S3Error> {
         self.count("get");
-        let whole = offset == 0 && length >= object.body_bytes;
-        let range =
-            (!whole).then(|| format!("bytes={offset}-{}", offset.saturating_add(length).saturating_sub(1)));
-        let answer = self
-            .client
-            .get_object()
-            .bucket(&*self.name)
-            .key(&object.key)
-            .set_range(range)
-            .set_if_match(object.etag.clone().filter(|_| !whole))
-            .send()
-            .await
-            .map_err(|error| self.failed("get", &object.key, &error))?;
-        let body = tokio::time::timeout(ATTEMPT, answer.body.collect()).await;
-        let broken = |reason: String| S3Error::broken("get", &self.name, &object.key, reason);
-        let body =
-            body.map_err(|_| broken(format!("the body did not arrive within {} s", ATTEMPT.as_secs())))?;
-        let body = body.map_err(|error| broken(crate::platform::callback::causes(&error)))?.into_bytes();
+        let body = self.store.read(object, offset, length).await?;
         let expected = length.min(object.body_bytes.saturating_sub(offset));
         if body.len() as u64 != expected {
-            return Err(broken(format!("{} bytes came where {expected} were asked for", body.len())));
+            let detail = format!("{} bytes came where {expected} were asked for", body.len());
+            return Err(S3Error::new("get", &self.name, &object.key, detail, S3Failure::Passing));
         }
         self.metrics.object_bytes.inc_by(expected);
         Ok(body)
@@ -182,12 +182,57 @@ impl Bucket {
     fn count(&self, operation: &'static str) {
         self.metrics.s3_calls.get_or_create(&Operation { operation }).inc();
     }
+}
 
-    fn failed<E>(&self, call: &'static str, what: &str, error: &SdkError<E>) -> S3Error
-    where
-        E: aws_sdk_s3::error::ProvideErrorMetadata + std::error::Error + 'static,
-    {
-        S3Error::from_sdk(call, &self.name, what, error)
+impl Store for S3 {
+    fn list<'a>(&'a self, request: ListRequest<'a>) -> Answer<'a, Page> {
+        let listed = async move {
+            let listed = self
+                .client
+                .list_objects_v2()
+                .bucket(&*self.bucket)
+                .prefix(request.prefix)
+                .set_start_after(request.start_after.map(str::to_owned))
+                .set_delimiter(request.folded.then(|| "/".to_owned()))
+                .set_continuation_token(request.continued.map(str::to_owned))
+                .send()
+                .await
+                .map_err(|error| S3Error::from_sdk("list", &self.bucket, request.prefix, &error))?;
+            let next = listed.next_continuation_token.filter(|_| listed.is_truncated.unwrap_or(false));
+            let objects = listed.contents.unwrap_or_default().into_iter().filter_map(object).collect();
+            let folders = listed.common_prefixes.unwrap_or_default();
+            let folders = folders.into_iter().filter_map(|folder| folder.prefix).collect();
+            Ok(Page { objects, folders, next })
+        };
+        listed.boxed()
+    }
+
+    fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Bytes> {
+        let whole = offset == 0 && length >= object.body_bytes;
+        let range =
+            (!whole).then(|| format!("bytes={offset}-{}", offset.saturating_add(length).saturating_sub(1)));
+        let read = async move {
+            let answer = self
+                .client
+                .get_object()
+                .bucket(&*self.bucket)
+                .key(&object.key)
+                .set_range(range)
+                .set_if_match(object.etag.clone().filter(|_| !whole))
+                .send()
+                .await
+                .map_err(|error| S3Error::from_sdk("get", &self.bucket, &object.key, &error))?;
+            let broken = |detail| S3Error::new("get", &self.bucket, &object.key, detail, S3Failure::Passing);
+            let body = tokio::time::timeout(ATTEMPT, answer.body.collect()).await;
+            let late = |_| broken(format!("the body did not arrive within {} s", ATTEMPT.as_secs()));
+            let body = body.map_err(late)?.map_err(|error| broken(causes(&error)))?;
+            Ok(body.into_bytes())
+        };
+        read.boxed()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 }
 

@@ -16,6 +16,7 @@ pub mod record;
 pub mod resting;
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -75,8 +76,9 @@ pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result
     tokio::spawn(health::serve_health(health.clone(), liveness, shutdown.clone()));
     tokio::spawn(health::serve_metrics(registry, exporter, shutdown.clone()));
     let forwarding = tokio::spawn(logs.forward(callback.clone(), shutdown.clone()));
-    let delivery = Delivery { storage, callback, health, metrics, shutdown: shutdown.clone() };
-    let ended = match configure(values, &delivery).await {
+    let sink = Arc::new(callback.clone());
+    let delivery = Delivery { storage, sink, health, metrics, shutdown: shutdown.clone() };
+    let ended = match configure(values, &callback, &delivery).await {
         Ok((configuration, bucket)) => {
             let _: Result<(), Stopped> = watch(configuration, bucket, delivery, started).await;
             Ok(())
@@ -99,7 +101,11 @@ pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result
 }
 
 /// The configuration with the secrets in it, and the bucket that it names.
-async fn configure(values: &Values, delivery: &Delivery) -> Result<(TriggerConfiguration, Bucket), Unusable> {
+async fn configure(
+    values: &Values,
+    callback: &Callback,
+    delivery: &Delivery,
+) -> Result<(TriggerConfiguration, Bucket), Unusable> {
     let start = |error| Unusable::Start(error);
     let json = |name, what| match values.required_json(name) {
         Err(error) => Err(Unusable::Configuration(ConfigError::new(what, error.to_string()))),
@@ -113,7 +119,7 @@ async fn configure(values: &Values, delivery: &Delivery) -> Result<(TriggerConfi
     let stopped = |stopped: Stopped| start(CallbackError::from(stopped).into());
     delivery.until_done("use the storage", check).await.map_err(stopped)?;
     let Secrets { module, node } =
-        delivery.callback.secrets(&delivery.shutdown).await.map_err(|error| start(error.into()))?;
+        callback.secrets(&delivery.shutdown).await.map_err(|error| start(error.into()))?;
     config::overlay(&mut account, module);
     config::overlay(&mut arguments, node);
     let configuration = TriggerConfiguration::read(arguments).map_err(Unusable::Configuration)?;
@@ -124,8 +130,9 @@ async fn configure(values: &Values, delivery: &Delivery) -> Result<(TriggerConfi
     Ok((configuration, bucket.map_err(|error| start(error.into()))?))
 }
 
-/// Polls until told to stop.
-async fn watch(
+/// Delivers what is new in `bucket`, poll by poll, until told to stop. `started` is when the process began: without
+/// state, what S3 takes from then on counts as new.
+pub async fn watch(
     configuration: TriggerConfiguration,
     bucket: Bucket,
     delivery: Delivery,

@@ -1,10 +1,17 @@
 //! The storage that the platform lends to a module: files under one root, named by relative paths.
 
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
 use super::values::{ValueError, Values};
+
+pub mod local;
+
+use self::local::Local;
 
 /// Where the platform mounts the storage, unless `SYMPHONY_DATA_DIR` names another folder.
 const DIRECTORY: &str = "/symphony_data";
@@ -15,8 +22,41 @@ const UNFINISHED: &str = ".writing-";
 /// The storage. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Storage {
-    root: Arc<PathBuf>,
+    backend: Arc<dyn Backend>,
 }
+
+/// What keeps the files. Paths are relative and do not lead out of the storage.
+pub trait Backend: std::fmt::Debug + Send + Sync {
+    /// The content of a file; `None` if there is none.
+    fn read<'a>(&'a self, path: &'a Path) -> Answer<'a, Option<Vec<u8>>>;
+
+    /// Opens a file for reading. A link that leads out of the storage is refused.
+    fn open<'a>(&'a self, path: &'a Path) -> Answer<'a, std::fs::File>;
+
+    /// Writes a file so that it is there whole or not at all, and survives a crash of the machine.
+    fn write<'a>(&'a self, path: &'a Path, content: Bytes) -> Answer<'a, ()>;
+
+    /// Writes a file as [`Backend::write`] does, with all that `content` gives, which need not fit into memory.
+    fn write_from<'a>(&'a self, path: &'a Path, content: Box<dyn Read + Send>) -> Answer<'a, ()>;
+
+    /// Writes a file as [`Backend::write`] does, but only if there is none of that name: says whether it did.
+    fn create<'a>(&'a self, path: &'a Path, content: Bytes) -> Answer<'a, bool>;
+
+    /// Gives a file another name, replacing what has that name.
+    fn rename<'a>(&'a self, from: &'a Path, to: &'a Path) -> Answer<'a, ()>;
+
+    /// Removes a file; it is no error if there is none.
+    fn remove_file<'a>(&'a self, path: &'a Path) -> Answer<'a, ()>;
+
+    /// Removes a folder with all that is in it; it is no error if there is none.
+    fn remove_folder<'a>(&'a self, path: &'a Path) -> Answer<'a, ()>;
+
+    /// The names in a folder, sorted; none if there is no such folder.
+    fn names<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<String>>;
+}
+
+/// What a [`Backend`] answers, some time.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
 
 /// Why the storage could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -70,88 +110,48 @@ impl Storage {
 
     /// The storage in the folder `root`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: Arc::new(root.into()) }
+        Self::over(Local::new(root.into()))
+    }
+
+    /// The storage that `backend` keeps.
+    pub fn over(backend: impl Backend + 'static) -> Self {
+        Self { backend: Arc::new(backend) }
     }
 
     /// Checks that files can be written, creating the root where it is missing.
     pub async fn check(&self) -> Result<(), StorageError> {
         let probe = ".aws-flowlogs-write-check";
-        self.write(probe, Vec::new()).await?;
+        self.write(probe, Bytes::new()).await?;
         self.remove_file(probe).await
     }
 
     /// The content of a file; `None` if there is none.
     pub async fn read(&self, path: &str) -> Result<Option<Vec<u8>>, StorageError> {
-        self.blocking(path, "read", |file| match std::fs::read(file) {
-            Ok(content) => Ok(Some(content)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        })
-        .await
+        self.backend.read(relative(path)?).await
     }
 
     /// Opens a file for reading. A link that leads out of the storage is refused.
     pub async fn open(&self, path: &str) -> Result<std::fs::File, StorageError> {
-        let root = Arc::clone(&self.root);
-        let given = path.to_owned();
-        self.blocking(path, "open", move |file| {
-            let inside = file.canonicalize()?.starts_with(root.canonicalize()?);
-            if !inside {
-                return Ok(Err(StorageError::Outside { path: given }));
-            }
-            let opened = std::fs::File::open(file)?;
-            if opened.metadata()?.is_dir() {
-                return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory));
-            }
-            Ok(Ok(opened))
-        })
-        .await?
+        self.backend.open(relative(path)?).await
     }
 
     /// Writes a file so that it is there whole or not at all, and survives a crash of the machine.
-    pub async fn write(
-        &self,
-        path: &str,
-        content: impl AsRef<[u8]> + Send + 'static,
-    ) -> Result<(), StorageError> {
-        self.write_with(path, move |file| file.write_all(content.as_ref())).await
+    pub async fn write(&self, path: &str, content: impl Into<Bytes>) -> Result<(), StorageError> {
+        self.backend.write(relative(path)?, content.into()).await
     }
 
     /// Writes a file as [`Storage::write`] does, with all that `content` gives, which need not fit into memory.
     pub async fn write_from(
         &self,
         path: &str,
-        mut content: impl Read + Send + 'static,
+        content: impl Read + Send + 'static,
     ) -> Result<(), StorageError> {
-        self.write_with(path, move |file| std::io::copy(&mut content, file).map(drop)).await
-    }
-
-    async fn write_with(
-        &self,
-        path: &str,
-        fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()> + Send + 'static,
-    ) -> Result<(), StorageError> {
-        self.blocking(path, "write", move |file| {
-            temporary(file, fill)?.persist(file).map_err(|error| error.error)?;
-            sync_folder_of(file)
-        })
-        .await
+        self.backend.write_from(relative(path)?, Box::new(content)).await
     }
 
     /// Writes a file as [`Storage::write`] does, but only if there is none of that name: says whether it did.
-    pub async fn create(
-        &self,
-        path: &str,
-        content: impl AsRef<[u8]> + Send + 'static,
-    ) -> Result<bool, StorageError> {
-        self.blocking(path, "create", move |file| {
-            match temporary(file, |file| file.write_all(content.as_ref()))?.persist_noclobber(file) {
-                Ok(_) => sync_folder_of(file).map(|()| true),
-                Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-                Err(error) => Err(error.error),
-            }
-        })
-        .await
+    pub async fn create(&self, path: &str, content: impl Into<Bytes>) -> Result<bool, StorageError> {
+        self.backend.create(relative(path)?, content.into()).await
     }
 
     /// Whether a name is that of a file that a crash left half written.
@@ -161,84 +161,22 @@ impl Storage {
 
     /// Gives a file another name, replacing what has that name.
     pub async fn rename(&self, from: &str, to: &str) -> Result<(), StorageError> {
-        let target = self.root.join(relative(to)?);
-        self.blocking(from, "rename", move |file| std::fs::rename(file, target)).await
+        self.backend.rename(relative(from)?, relative(to)?).await
     }
 
     /// Removes a file; it is no error if there is none.
     pub async fn remove_file(&self, path: &str) -> Result<(), StorageError> {
-        self.blocking(path, "remove", |file| ignore_missing(std::fs::remove_file(file))).await
+        self.backend.remove_file(relative(path)?).await
     }
 
     /// Removes a folder with all that is in it; it is no error if there is none.
     pub async fn remove_folder(&self, path: &str) -> Result<(), StorageError> {
-        self.blocking(path, "remove", |folder| ignore_missing(std::fs::remove_dir_all(folder))).await
+        self.backend.remove_folder(relative(path)?).await
     }
 
     /// The names in a folder, sorted; none if there is no such folder.
     pub async fn names(&self, path: &str) -> Result<Vec<String>, StorageError> {
-        self.blocking(path, "list", |folder| {
-            let entries = match std::fs::read_dir(folder) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-                Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => return Ok(Vec::new()),
-                entries => entries?,
-            };
-            let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
-            let mut names = names.collect::<std::io::Result<Vec<_>>>()?;
-            names.sort();
-            Ok(names)
-        })
-        .await
-    }
-
-    /// Runs file work off the async runtime.
-    async fn blocking<T: Send + 'static>(
-        &self,
-        path: &str,
-        action: &'static str,
-        work: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
-    ) -> Result<T, StorageError> {
-        let full = self.root.join(relative(path)?);
-        let named = full.clone();
-        let done = tokio::task::spawn_blocking(move || work(&full)).await;
-        let done = done.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-        done.map_err(|source| StorageError::Io { action, path: named, source })
-    }
-}
-
-/// A filled file beside `file`, under a name of its own, that will survive a crash of the machine.
-fn temporary(
-    file: &Path,
-    fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
-) -> std::io::Result<tempfile::NamedTempFile> {
-    let folder = folder_of(file);
-    std::fs::create_dir_all(folder)?;
-    let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
-    fill(temporary.as_file_mut())?;
-    make_readable(temporary.as_file())?;
-    temporary.as_file().sync_all()?;
-    Ok(temporary)
-}
-
-/// Makes the name of a file survive a crash of the machine.
-fn sync_folder_of(file: &Path) -> std::io::Result<()> {
-    std::fs::File::open(folder_of(file))?.sync_all()
-}
-
-fn folder_of(file: &Path) -> &Path {
-    file.parent().unwrap_or(Path::new("."))
-}
-
-/// A temporary file is private to its writer; the platform reads as somebody else.
-fn make_readable(file: &std::fs::File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644))
-}
-
-fn ignore_missing(done: std::io::Result<()>) -> std::io::Result<()> {
-    match done {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        done => done,
+        self.backend.names(relative(path)?).await
     }
 }
 

@@ -121,9 +121,9 @@ impl S3Error {
         &self.failure
     }
 
-    /// An answer that broke off or does not fit.
-    pub(super) fn broken(call: &'static str, bucket: &str, key: &str, detail: String) -> Self {
-        Self { call, bucket: bucket.to_owned(), key: key.to_owned(), detail, failure: S3Failure::Passing }
+    /// A call on an object, or on a prefix, that failed: `detail` is what came back.
+    pub fn new(call: &'static str, bucket: &str, key: &str, detail: String, failure: S3Failure) -> Self {
+        Self { call, bucket: bucket.to_owned(), key: key.to_owned(), detail, failure }
     }
 
     /// What the SDK says of a failed call.
@@ -133,7 +133,7 @@ impl S3Error {
     {
         let Some(response) = error.raw_response() else {
             let detail = format!("no answer ({})", causes(error));
-            return Self::broken(call, bucket, key, detail);
+            return Self::new(call, bucket, key, detail, S3Failure::Passing);
         };
         let status = response.status().as_u16();
         let code = error.code().unwrap_or_default();
@@ -146,6 +146,6 @@ impl S3Error {
             (code, "") => format!("HTTP {status}, {code}"),
             (code, message) => format!("HTTP {status}, {code}: {}", excerpt(message.as_bytes())),
         };
-        Self { call, bucket: bucket.to_owned(), key: key.to_owned(), detail, failure }
+        Self::new(call, bucket, key, detail, failure)
     }
 }

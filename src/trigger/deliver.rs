@@ -2,8 +2,11 @@
 //!
 //! Nothing here gives up: a batch is kept and tried again until the platform has it or the process is told to stop.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::time::Instant;
@@ -24,13 +27,25 @@ const FILE: &str = "event.json";
 /// How long a call that is under way may last after the order to stop: the process must be gone within 10 s.
 const LAST_CALL: Duration = Duration::from_secs(7);
 
+/// Who takes events: the platform, or a simulation of it.
+pub trait Sink: std::fmt::Debug + Send + Sync {
+    /// Sends an event, once.
+    fn send<'a>(&'a self, event: &'a Event<'a>) -> BoxFuture<'a, Result<(), CallbackError>>;
+}
+
+impl Sink for Callback {
+    fn send<'a>(&'a self, event: &'a Event<'a>) -> BoxFuture<'a, Result<(), CallbackError>> {
+        self.send_event(event).boxed()
+    }
+}
+
 /// Delivers batches.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// The storage that the platform takes the files from.
     pub storage: Storage,
     /// The platform.
-    pub callback: Callback,
+    pub sink: Arc<dyn Sink>,
     /// Told of events and failures.
     pub health: Health,
     /// Counts them.
@@ -138,7 +153,7 @@ impl Delivery {
             tokio::time::sleep(LAST_CALL).await;
         };
         tokio::select! {
-            sent = self.callback.send_event(event) => Ok(sent),
+            sent = self.sink.send(event) => Ok(sent),
             () = last_call => Err(Stopped),
         }
     }

@@ -1,0 +1,159 @@
+//! The storage as a folder of this machine, or one that the platform mounts.
+
+use std::io::{ErrorKind, Read, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+
+use super::{Answer, Backend, StorageError, UNFINISHED};
+
+/// A folder.
+#[derive(Debug)]
+pub struct Local {
+    root: Arc<PathBuf>,
+}
+
+impl Local {
+    /// The folder `root`, which need not be there yet.
+    pub fn new(root: PathBuf) -> Self {
+        Self { root: Arc::new(root) }
+    }
+
+    /// Runs file work off the async runtime.
+    fn blocking<T: Send + 'static>(
+        &self,
+        path: &Path,
+        action: &'static str,
+        work: impl FnOnce(&Path) -> std::io::Result<T> + Send + 'static,
+    ) -> Answer<'static, T> {
+        let full = self.root.join(path);
+        let named = full.clone();
+        let done = async move {
+            let done = tokio::task::spawn_blocking(move || work(&full)).await;
+            let done = done.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            done.map_err(|source| StorageError::Io { action, path: named, source })
+        };
+        done.boxed()
+    }
+
+    fn write_with(
+        &self,
+        path: &Path,
+        fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()> + Send + 'static,
+    ) -> Answer<'static, ()> {
+        self.blocking(path, "write", move |file| {
+            temporary(file, fill)?.persist(file).map_err(|error| error.error)?;
+            sync_folder_of(file)
+        })
+    }
+}
+
+impl Backend for Local {
+    fn read<'a>(&'a self, path: &'a Path) -> Answer<'a, Option<Vec<u8>>> {
+        self.blocking(path, "read", |file| match std::fs::read(file) {
+            Ok(content) => Ok(Some(content)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        })
+    }
+
+    fn open<'a>(&'a self, path: &'a Path) -> Answer<'a, std::fs::File> {
+        let root = Arc::clone(&self.root);
+        let opened = self.blocking(path, "open", move |file| {
+            let is_inside = file.canonicalize()?.starts_with(root.canonicalize()?);
+            if !is_inside {
+                return Ok(None);
+            }
+            let opened = std::fs::File::open(file)?;
+            if opened.metadata()?.is_dir() {
+                return Err(std::io::Error::from(ErrorKind::IsADirectory));
+            }
+            Ok(Some(opened))
+        });
+        let outside = || StorageError::Outside { path: path.display().to_string() };
+        async move { opened.await?.ok_or_else(outside) }.boxed()
+    }
+
+    fn write<'a>(&'a self, path: &'a Path, content: Bytes) -> Answer<'a, ()> {
+        self.write_with(path, move |file| file.write_all(&content))
+    }
+
+    fn write_from<'a>(&'a self, path: &'a Path, mut content: Box<dyn Read + Send>) -> Answer<'a, ()> {
+        self.write_with(path, move |file| std::io::copy(&mut content, file).map(drop))
+    }
+
+    fn create<'a>(&'a self, path: &'a Path, content: Bytes) -> Answer<'a, bool> {
+        self.blocking(path, "create", move |file| {
+            match temporary(file, |file| file.write_all(&content))?.persist_noclobber(file) {
+                Ok(_) => sync_folder_of(file).map(|()| true),
+                Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+                Err(error) => Err(error.error),
+            }
+        })
+    }
+
+    fn rename<'a>(&'a self, from: &'a Path, to: &'a Path) -> Answer<'a, ()> {
+        let target = self.root.join(to);
+        self.blocking(from, "rename", move |file| std::fs::rename(file, target))
+    }
+
+    fn remove_file<'a>(&'a self, path: &'a Path) -> Answer<'a, ()> {
+        self.blocking(path, "remove", |file| ignore_missing(std::fs::remove_file(file)))
+    }
+
+    fn remove_folder<'a>(&'a self, path: &'a Path) -> Answer<'a, ()> {
+        self.blocking(path, "remove", |folder| ignore_missing(std::fs::remove_dir_all(folder)))
+    }
+
+    fn names<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<String>> {
+        self.blocking(path, "list", |folder| {
+            let entries = match std::fs::read_dir(folder) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+                Err(error) if error.kind() == ErrorKind::NotADirectory => return Ok(Vec::new()),
+                entries => entries?,
+            };
+            let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+            let mut names = names.collect::<std::io::Result<Vec<_>>>()?;
+            names.sort();
+            Ok(names)
+        })
+    }
+}
+
+/// A filled file beside `file`, under a name of its own, that will survive a crash of the machine.
+fn temporary(
+    file: &Path,
+    fill: impl FnOnce(&mut std::fs::File) -> std::io::Result<()>,
+) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = folder_of(file);
+    std::fs::create_dir_all(folder)?;
+    let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+    fill(temporary.as_file_mut())?;
+    make_readable(temporary.as_file())?;
+    temporary.as_file().sync_all()?;
+    Ok(temporary)
+}
+
+/// Makes the name of a file survive a crash of the machine.
+fn sync_folder_of(file: &Path) -> std::io::Result<()> {
+    std::fs::File::open(folder_of(file))?.sync_all()
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new("."))
+}
+
+/// A temporary file is private to its writer; the platform reads as somebody else.
+fn make_readable(file: &std::fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+fn ignore_missing(done: std::io::Result<()>) -> std::io::Result<()> {
+    match done {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
