@@ -11,7 +11,9 @@ pub mod deliver;
 pub mod discover;
 pub mod fetch;
 pub mod journal;
+pub mod origin;
 pub mod place;
+pub mod presence;
 pub mod record;
 pub mod resting;
 
@@ -21,7 +23,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use uuid::Uuid;
 
 use self::batch::Batch;
 use self::checkpoint::seen::Seen;
@@ -31,6 +33,7 @@ use self::decode::ObjectError;
 use self::deliver::{Delivery, Receipt};
 use self::discover::{Discovery, Found};
 use self::fetch::{Opened, Opener};
+use self::presence::Instance;
 use self::resting::Resting;
 use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
 use crate::platform::callback::{Callback, CallbackError, Secrets};
@@ -67,7 +70,7 @@ enum Unusable {
 
 /// Runs the trigger until it is told to stop.
 pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
-    let started = Instant::now();
+    let instance = Instance { id: Uuid::new_v4(), started: tokio::time::Instant::now() };
     let callback = Callback::from_values(values)?;
     let storage = Storage::from_values(values)?;
     let health = Health::new();
@@ -80,7 +83,7 @@ pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result
     let delivery = Delivery { storage, sink, health, metrics, shutdown: shutdown.clone() };
     let ended = match configure(values, &callback, &delivery).await {
         Ok((configuration, bucket)) => {
-            let _: Result<(), Stopped> = watch(configuration, bucket, delivery, started).await;
+            let _: Result<(), Stopped> = watch(configuration, bucket, delivery, instance).await;
             Ok(())
         }
         Err(Unusable::Configuration(error)) => {
@@ -130,16 +133,15 @@ async fn configure(
     Ok((configuration, bucket.map_err(|error| start(error.into()))?))
 }
 
-/// Delivers what is new in `bucket`, poll by poll, until told to stop. `started` is when the process began: without
-/// state, what S3 takes from then on counts as new.
+/// Delivers what is new in `bucket`, poll by poll, until told to stop.
 pub async fn watch(
     configuration: TriggerConfiguration,
     bucket: Bucket,
     delivery: Delivery,
-    started: Instant,
+    instance: Instance,
 ) -> Result<(), Stopped> {
     tracing::info!(bucket = configuration.bucket, prefix = configuration.prefix, "looking for flow logs");
-    let ledger = Ledger::open(&configuration, &bucket, &delivery, started).await?;
+    let ledger = Ledger::open(&configuration, &bucket, &delivery, instance).await?;
     ledger.resume().await?;
     let opener = Opener::new(bucket.clone());
     let resting = Resting::new(configuration.frequency);
@@ -148,7 +150,7 @@ pub async fn watch(
     let mut trigger =
         Trigger { configuration, bucket, opener, ledger, delivery, resting, poll: Poll::default() };
     loop {
-        let began = Instant::now();
+        let began = tokio::time::Instant::now();
         let found = trigger.poll(&mut discovery).await?;
         trigger.delivery.health.heartbeat();
         // Where much is found and nothing of it can be read, haste would not help.

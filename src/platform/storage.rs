@@ -51,9 +51,18 @@ pub trait Backend: std::fmt::Debug + Send + Sync {
     /// Removes a folder with all that is in it; it is no error if there is none.
     fn remove_folder<'a>(&'a self, path: &'a Path) -> Answer<'a, ()>;
 
+    /// Makes a file that is held by this process until the value is dropped or the process ends, however it ends.
+    fn hold<'a>(&'a self, path: &'a Path) -> Answer<'a, Hold>;
+
+    /// Whether a process holds a file; false if there is none.
+    fn is_held<'a>(&'a self, path: &'a Path) -> Answer<'a, bool>;
+
     /// The names in a folder, sorted; none if there is no such folder.
     fn names<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<String>>;
 }
+
+/// A file is held as long as this lives.
+pub type Hold = Box<dyn std::fmt::Debug + Send + Sync>;
 
 /// What a [`Backend`] answers, some time.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
@@ -172,6 +181,16 @@ impl Storage {
     /// Removes a folder with all that is in it; it is no error if there is none.
     pub async fn remove_folder(&self, path: &str) -> Result<(), StorageError> {
         self.backend.remove_folder(relative(path)?).await
+    }
+
+    /// Makes a file that is held by this process until the value is dropped or the process ends, however it ends.
+    pub async fn hold(&self, path: &str) -> Result<Hold, StorageError> {
+        self.backend.hold(relative(path)?).await
+    }
+
+    /// Whether a process holds a file; false if there is none.
+    pub async fn is_held(&self, path: &str) -> Result<bool, StorageError> {
+        self.backend.is_held(relative(path)?).await
     }
 
     /// The names in a folder, sorted; none if there is no such folder.

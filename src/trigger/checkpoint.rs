@@ -36,8 +36,11 @@ pub struct Checkpoint {
     rejected: Vec<(String, String)>,
     /// Objects of which a batch ended in the middle: how many records were delivered.
     partial: BTreeMap<String, u64>,
-    /// The batch that is being delivered.
+    /// The batch that is being delivered, and the instance that does so.
     pending: Option<Pending>,
+    holder: Option<Uuid>,
+    /// The instance that began last.
+    instance: Option<Uuid>,
     /// The request ID of the batch that was committed last: its folder may have been left behind.
     last: Option<String>,
 }
@@ -82,6 +85,7 @@ pub struct Change(Step);
 #[serde(rename_all = "snake_case")]
 enum Step {
     Opened { instance: Uuid },
+    Resumed { instance: Uuid },
     Begun(Pending),
     Forgotten,
     Committed(Vec<Cover>),
@@ -94,9 +98,24 @@ enum Step {
 }
 
 impl Change {
-    /// An instance begins to write. It changes nothing, but of two instances it stops the older one.
+    /// An instance begins to write. Of two instances this stops the older one.
     pub fn opened(instance: Uuid) -> Self {
         Self(Step::Opened { instance })
+    }
+
+    /// The batch that is being delivered passes from an instance that is gone to this one.
+    pub fn resumed(instance: Uuid) -> Self {
+        Self(Step::Resumed { instance })
+    }
+
+    /// Whether it is no more than the beginning of an instance.
+    pub fn is_opening(&self) -> bool {
+        matches!(self.0, Step::Opened { .. })
+    }
+
+    /// Whether it says what the platform has.
+    pub fn is_commit(&self) -> bool {
+        matches!(self.0, Step::Committed(_))
     }
 
     /// A batch is about to be delivered.
@@ -156,6 +175,8 @@ impl Checkpoint {
             rejected: Vec::new(),
             partial: BTreeMap::new(),
             pending: None,
+            holder: None,
+            instance: None,
             last: None,
         }
     }
@@ -177,8 +198,12 @@ impl Checkpoint {
     /// Takes a step.
     pub fn apply(&mut self, Change(step): &Change) {
         match step {
-            Step::Opened { .. } => {}
-            Step::Begun(pending) => self.pending = Some(pending.clone()),
+            Step::Opened { instance } => self.instance = Some(*instance),
+            Step::Resumed { instance } => self.holder = Some(*instance),
+            Step::Begun(pending) => {
+                self.pending = Some(pending.clone());
+                self.holder = self.instance;
+            }
             Step::Forgotten => self.pending = None,
             Step::Committed(covers) => {
                 if let Some(pending) = self.pending.take() {
@@ -243,6 +268,11 @@ impl Checkpoint {
     /// The batch that was being delivered when the process ended.
     pub fn pending(&self) -> Option<&Pending> {
         self.pending.as_ref()
+    }
+
+    /// The instance that delivers the pending batch.
+    pub fn holder(&self) -> Option<Uuid> {
+        self.holder.filter(|_| self.pending.is_some())
     }
 
     /// The request ID of the batch that was committed last.

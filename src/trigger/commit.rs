@@ -3,18 +3,18 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use jiff::SignedDuration;
-use tokio::time::Instant;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::checkpoint::{Change, Checkpoint, Marker, Origin, Pending};
+use super::checkpoint::{Change, Checkpoint, Origin, Pending};
 use super::deliver::{self, Delivery, Receipt};
 use super::journal::{AppendError, Contents, Journal};
-use super::place::LogName;
-use crate::config::{StartFrom, TriggerConfiguration};
+use super::origin::first_origin;
+use super::presence::{Instance, Presence};
+use crate::config::TriggerConfiguration;
 use crate::platform::storage::StorageError;
 use crate::retry::Backoff;
-use crate::s3::{Bucket, ListRequest, Object, S3Error};
+use crate::s3::{Bucket, Object, S3Error};
 use crate::shutdown::{Shutdown, Stopped};
 
 /// The folder of the state in the storage.
@@ -25,58 +25,81 @@ const FOLDER: &str = "aws-flowlogs_state";
 pub struct Ledger {
     checkpoint: Arc<Mutex<Checkpoint>>,
     journal: Arc<tokio::sync::Mutex<Journal>>,
+    instance: Uuid,
+    /// Until this instance was overtaken.
+    presence: Arc<Mutex<Option<Presence>>>,
     delivery: Delivery,
+}
+
+/// An entry of the journal. Two instances may make the same change; whose entry it is must still be known, for the one
+/// that finds its number taken may be the one that took it, and the answer was lost.
+#[derive(Serialize, Deserialize)]
+struct Entry {
+    by: Uuid,
+    changes: Vec<Change>,
+}
+
+/// A state as it is in the storage.
+struct Read {
+    journal: Journal,
+    /// `None` where there is nothing to begin with.
+    checkpoint: Option<Checkpoint>,
+    /// Whether there was something once.
+    is_beheaded: bool,
 }
 
 impl Ledger {
     /// Reads the state of a bucket and prefix; without one, decides where to begin and writes that down at once, so
-    /// that a restart before the first batch begins at the same place.
+    /// that a restart before the first batch begins at the same place. An older instance that is still alive does
+    /// nothing from here on but end what it has in flight, and that is waited for.
     pub async fn open(
         configuration: &TriggerConfiguration,
         bucket: &Bucket,
         delivery: &Delivery,
-        started: Instant,
+        instance: Instance,
     ) -> Result<Self, Stopped> {
         let folder = state_folder(configuration);
-        let storage = &delivery.storage;
-        let open = || Journal::open(storage, &folder);
-        let (journal, contents) = delivery.until_done("read the checkpoint", open).await?;
-        for path in &contents.damaged {
-            tracing::error!(
-                path,
-                "a file of the state was damaged and is set aside; some records may be sent again"
-            );
+        let presence = Presence::begin(instance.id, &folder, delivery).await?;
+        let mut read = read(&folder, delivery).await?;
+        if read.checkpoint.is_none() {
+            let origin = match read.is_beheaded {
+                false => first_origin(configuration, bucket, delivery, instance.started).await?,
+                // To begin at the present would skip what had not been delivered.
+                true => Origin::since(jiff::Timestamp::MIN),
+            };
+            let (since, markers) = (origin.since, origin.markers.len());
+            tracing::info!(state = folder, %since, markers, "starting without a checkpoint");
+            let first = Checkpoint::new(origin).to_json();
+            delivery.until_done("write the checkpoint", || read.journal.begin(&first)).await?;
+            read = self::read(&folder, delivery).await?;
         }
-        let read = async || rebuild(&contents).map_err(|reason| unreadable(&folder, &reason));
-        let checkpoint = match delivery.until_done("understand the checkpoint", read).await? {
-            Some(checkpoint) => {
-                tracing::info!(state = folder, "going on where the last run stopped");
-                checkpoint
+        let opened = Change::opened(instance.id);
+        while !read.append(instance.id, &opened, delivery).await? || !read.is_current(delivery).await? {
+            read = self::read(&folder, delivery).await?;
+        }
+        while let Some(holder) = read.holder().filter(|holder| *holder != instance.id) {
+            presence.outlast(holder).await?;
+            read = self::read(&folder, delivery).await?;
+            if read.holder() == Some(holder) {
+                read.append(instance.id, &Change::resumed(instance.id), delivery).await?;
             }
-            None if contents.damaged.is_empty() => {
-                let origin = first_origin(configuration, bucket, delivery, started).await?;
-                let (since, markers) = (origin.since, origin.markers.len());
-                tracing::info!(state = folder, %since, markers, "starting without a checkpoint");
-                Checkpoint::new(origin)
-            }
-            None => {
-                tracing::error!(
-                    state = folder,
-                    "nothing of the state can be read; all flow logs are sent, some again"
-                );
-                Checkpoint::new(Origin::since(jiff::Timestamp::MIN))
-            }
+        }
+        let Some(checkpoint) = read.checkpoint else {
+            tracing::error!(
+                state = folder,
+                "the checkpoint that was just written is gone; is the storage shared?"
+            );
+            delivery.shutdown.stopped().await;
+            return Err(Stopped);
         };
         let ledger = Self {
             checkpoint: Arc::new(Mutex::new(checkpoint)),
-            journal: Arc::new(tokio::sync::Mutex::new(journal)),
+            journal: Arc::new(tokio::sync::Mutex::new(read.journal)),
+            instance: instance.id,
+            presence: Arc::new(Mutex::new(Some(presence))),
             delivery: delivery.clone(),
         };
-        // The origin comes first, and twice: one damaged file must not take it away.
-        if contents.snapshot.is_none() {
-            ledger.snapshot().await?;
-        }
-        ledger.change(&[Change::opened(Uuid::new_v4())]).await?;
+        // The origin is there twice: one damaged file must not take it away.
         if !ledger.journal.lock().await.has_spare_snapshot() {
             ledger.snapshot().await?;
         }
@@ -124,20 +147,26 @@ impl Ledger {
         Ok(())
     }
 
-    /// Writes changes down, then makes them. An instance that was overtaken by a newer one ends here: it waits to be
-    /// stopped, because to end by itself would only make the platform start it again.
+    /// Writes changes down, then makes them. An instance that was overtaken by a newer one ends here: it still notes
+    /// what the platform has, which the newer one waits for; then it waits to be stopped, because to end by itself would
+    /// only make the platform start it again.
     pub async fn change(&self, changes: &[Change]) -> Result<(), Stopped> {
-        let entry = serde_json::to_vec(changes).unwrap_or_default();
+        let entry = entry(self.instance, changes.to_vec());
         let mut journal = self.journal.lock().await;
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         loop {
-            match journal.append(&entry).await {
+            let mut appended = journal.append(&entry).await;
+            if matches!(appended, Err(AppendError::Overtaken)) && changes.iter().any(Change::is_commit) {
+                appended = journal.append_behind(&entry, is_opening).await;
+            }
+            match appended {
                 Ok(()) => break,
                 Err(AppendError::Storage(error)) => {
                     tracing::error!(%error, "could not write the checkpoint, it is tried again");
                 }
                 Err(error @ AppendError::Overtaken) => {
                     tracing::warn!("{error}; this one does nothing more and waits to be stopped");
+                    self.presence.lock().unwrap_or_else(PoisonError::into_inner).take();
                     self.delivery.shutdown.stopped().await;
                     return Err(Stopped);
                 }
@@ -173,13 +202,78 @@ fn state_folder(configuration: &TriggerConfiguration) -> String {
     format!("{FOLDER}/{readable}_{id}")
 }
 
+async fn read(folder: &str, delivery: &Delivery) -> Result<Read, Stopped> {
+    let open = || Journal::open(&delivery.storage, folder);
+    let opened = delivery.shutdown.race(delivery.until_done("read the checkpoint", open));
+    let (journal, contents) = opened.await??;
+    for path in &contents.damaged {
+        tracing::error!(
+            path,
+            "a file of the state was damaged and is set aside; some records may be sent again"
+        );
+    }
+    let understand = async || rebuild(&contents).map_err(|reason| unreadable(folder, &reason));
+    let checkpoint = delivery.until_done("understand the checkpoint", understand).await?;
+    let is_beheaded = contents.is_beheaded;
+    match &checkpoint {
+        Some(_) => tracing::info!(state = folder, "going on where the last run stopped"),
+        None if is_beheaded => {
+            tracing::error!(
+                state = folder,
+                "nothing of the state can be read; all flow logs are sent, some again"
+            );
+        }
+        None => {}
+    }
+    Ok(Read { journal, checkpoint, is_beheaded })
+}
+
+impl Read {
+    /// Writes a change down and makes it; false if another instance was faster, so that all is to be read again.
+    async fn append(&mut self, by: Uuid, change: &Change, delivery: &Delivery) -> Result<bool, Stopped> {
+        let entry = entry(by, vec![change.clone()]);
+        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        loop {
+            match self.journal.append(&entry).await {
+                Ok(()) => break,
+                Err(AppendError::Overtaken) => return Ok(false),
+                Err(AppendError::Storage(error)) => {
+                    tracing::error!(%error, "could not write the checkpoint, it is tried again");
+                }
+            }
+            delivery.shutdown.sleep(backoff.next_wait()).await?;
+        }
+        self.checkpoint.iter_mut().for_each(|checkpoint| checkpoint.apply(change));
+        Ok(true)
+    }
+
+    /// Whether what was read has not been replaced meanwhile.
+    async fn is_current(&self, delivery: &Delivery) -> Result<bool, Stopped> {
+        delivery.until_done("read the checkpoint", || self.journal.is_current()).await
+    }
+
+    /// The instance that has a batch under way.
+    fn holder(&self) -> Option<Uuid> {
+        self.checkpoint.as_ref()?.holder()
+    }
+}
+
+fn entry(by: Uuid, changes: Vec<Change>) -> Vec<u8> {
+    serde_json::to_vec(&Entry { by, changes }).unwrap_or_default()
+}
+
+/// Whether an entry says no more than that an instance begins.
+fn is_opening(entry: &[u8]) -> bool {
+    serde_json::from_slice::<Entry>(entry).is_ok_and(|entry| entry.changes.iter().all(Change::is_opening))
+}
+
 /// What a journal comes to; `None` without a snapshot to begin with.
 fn rebuild(contents: &Contents) -> Result<Option<Checkpoint>, String> {
     let Some(snapshot) = &contents.snapshot else { return Ok(None) };
     let mut checkpoint = Checkpoint::from_json(snapshot)?;
     for entry in &contents.entries {
-        let changes: Vec<Change> = serde_json::from_slice(entry).map_err(|error| error.to_string())?;
-        changes.iter().for_each(|change| checkpoint.apply(change));
+        let entry: Entry = serde_json::from_slice(entry).map_err(|error| error.to_string())?;
+        entry.changes.iter().for_each(|change| checkpoint.apply(change));
     }
     Ok(Some(checkpoint))
 }
@@ -189,83 +283,6 @@ fn rebuild(contents: &Contents) -> Result<Option<Checkpoint>, String> {
 fn unreadable(folder: &str, reason: &str) -> StorageError {
     let reason = format!("{reason}; run the version that wrote it, or remove the folder and set start_from");
     StorageError::Io { action: "understand", path: folder.into(), source: std::io::Error::other(reason) }
-}
-
-async fn first_origin(
-    configuration: &TriggerConfiguration,
-    bucket: &Bucket,
-    delivery: &Delivery,
-    started: Instant,
-) -> Result<Origin, Stopped> {
-    // Asked before all else: what S3 takes from here on must not be missed, and its clock is the one that counts.
-    let probe =
-        async || bucket.list(ListRequest { prefix: &configuration.prefix, ..ListRequest::default() }).await;
-    until_listed(delivery, probe).await?;
-    let running = SignedDuration::try_from(started.elapsed()).unwrap_or_default();
-    let started = bucket.now().saturating_sub(running).unwrap_or(jiff::Timestamp::MIN);
-    let mut markers = Vec::new();
-    for (prefix, key) in python_markers(configuration, delivery).await? {
-        let request = ListRequest { prefix: &key, ..ListRequest::default() };
-        let page = until_listed(delivery, async || bucket.list(request).await).await?;
-        let marked = page.objects.iter().find(|object| object.key == key);
-        let named = || LogName::of(&key)?.timestamp();
-        let last_modified = marked.map(|object| object.last_modified).or_else(named);
-        tracing::info!(marker = key, "taking over from the Python module");
-        markers.push(Marker { prefix, key, last_modified });
-    }
-    let since = match configuration.start_from {
-        StartFrom::Now => started,
-        StartFrom::Beginning => jiff::Timestamp::MIN,
-        StartFrom::Time(time) => time,
-    };
-    // S3 tells times to the second: what it took in the second of the start counts.
-    let since = jiff::Timestamp::from_second(since.as_second()).unwrap_or(since);
-    Ok(Origin { since, markers })
-}
-
-/// The markers that the Python module left: `<prefix>/context.json`; without a prefix, one for each region.
-async fn python_markers(
-    configuration: &TriggerConfiguration,
-    delivery: &Delivery,
-) -> Result<Vec<(String, String)>, Stopped> {
-    let storage = &delivery.storage;
-    let names = async |path: &str| {
-        let names = delivery.until_done("look for the Python module's state", || storage.names(path)).await;
-        names.map(|names| names.into_iter().map(|name| format!("{path}/{name}")).collect::<Vec<_>>())
-    };
-    // Its folder, and the prefix that it watched.
-    let mut folders = Vec::new();
-    if configuration.prefix.is_empty() {
-        folders.push(("default".to_owned(), String::new()));
-        for account in names("AWSLogs").await? {
-            for region in names(&format!("{account}/vpcflowlogs")).await? {
-                folders.push((region.clone(), format!("{region}/")));
-            }
-        }
-    } else {
-        folders.push((configuration.prefix.trim_matches('/').to_owned(), configuration.prefix.clone()));
-    }
-    let mut markers = Vec::new();
-    for (folder, prefix) in folders {
-        let path = format!("{folder}/context.json");
-        let context = async || match storage.read(&path).await {
-            // A prefix that is no path in the storage has no state there.
-            Err(StorageError::Outside { .. }) => Ok(None),
-            read => read,
-        };
-        let Some(context) = delivery.until_done("read the Python module's state", context).await? else {
-            continue;
-        };
-        let marker = serde_json::from_slice::<serde_json::Value>(&context).ok();
-        match marker.as_ref().and_then(|context| context.get("marker")).and_then(|marker| marker.as_str()) {
-            Some(marker) => markers.push((prefix, marker.to_owned())),
-            None => tracing::warn!(
-                path,
-                "the Python module's state names no marker and is not used; see start_from"
-            ),
-        }
-    }
-    Ok(markers)
 }
 
 /// Asks S3 until it answers: what is configured wrong may be put right meanwhile.

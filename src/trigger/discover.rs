@@ -64,10 +64,13 @@ pub struct Discovery {
     lanes: BTreeSet<Lane>,
     /// Lanes whose days have folders for hours.
     hourly: BTreeSet<Lane>,
-    /// The flow log of each lane that sorts first.
+    /// The flow log of each lane that sorts first, of those whose days have no such folders.
     first: BTreeMap<Lane, String>,
-    /// Lanes of which all that the window's first day holds takes more than one call to list; and that day.
-    long: (Option<Day>, BTreeSet<Lane>),
+    /// Lanes of which all that the window's first day holds takes more than one call to list; found out anew each hour,
+    /// so that an object that sorts before all that was known of its lane is not left to the sweep.
+    long: BTreeSet<Lane>,
+    /// The hour that the window began in at the last poll, counted from 1970.
+    hour: i64,
     /// Whether the last poll named anything: where something is new, there may be more in new folders.
     is_busy: bool,
     /// Whether only a listing of everything finds all flow logs.
@@ -102,7 +105,8 @@ impl Discovery {
             lanes: BTreeSet::new(),
             hourly: BTreeSet::new(),
             first: BTreeMap::new(),
-            long: (None, BTreeSet::new()),
+            long: BTreeSet::new(),
+            hour: 0,
             is_busy: false,
             is_loose: false,
             sweep: Sweep::default(),
@@ -191,24 +195,28 @@ impl Discovery {
         let known = self.ledger.look(|checkpoint| {
             checkpoint.floor(lane.folder()).or_else(|| checkpoint.origin().first_day(WINDOW))
         });
-        let is_long = self.long.0 == Some(window_day) && self.long.1.contains(lane);
-        let start = match (known, self.first.get(lane)) {
-            (None, _) => lane.folder().to_owned(),
-            (Some(day), _) if day < window_day => lane.day_folder(day),
+        let hour = window_start.as_second() / 3600;
+        if std::mem::replace(&mut self.hour, hour) != hour {
+            self.long.clear();
+        }
+        let start = match known {
+            None => lane.folder().to_owned(),
+            Some(day) if day < window_day => lane.day_folder(day),
             // What the day holds before the window is left out where that saves calls.
-            (Some(_), _) if is_long && self.hourly.contains(lane) => lane.hour_folder(window_start),
-            (Some(_), Some(first)) if is_long => lane.position(first, window_start),
-            (Some(_), _) => lane.day_folder(window_day),
+            Some(_) if self.long.contains(lane) => {
+                let hourly = self.hourly.contains(lane).then(|| lane.hour_folder(window_start));
+                let flat = self.first.get(lane).map(|first| lane.position(first, window_start));
+                let start = hourly.into_iter().chain(flat).min();
+                start.unwrap_or_else(|| lane.day_folder(window_day))
+            }
+            Some(_) => lane.day_folder(window_day),
         };
         let inner = Some(self.prefix.as_str()).filter(|prefix| prefix.len() > lane.folder().len());
         let prefix = inner.unwrap_or(lane.folder()).to_owned();
         let request = ListRequest { prefix: &prefix, start_after: Some(&start), ..ListRequest::default() };
         let calls = self.list(request, Some(lane), named).await?;
         if calls > 1.0 {
-            if self.long.0 != Some(window_day) {
-                self.long = (Some(window_day), BTreeSet::new());
-            }
-            self.long.1.insert(lane.clone());
+            self.long.insert(lane.clone());
         }
         if named.left > 0 {
             self.floors.push((lane.folder().to_owned(), window_day));
@@ -259,10 +267,11 @@ impl Discovery {
 
     /// Notes what a key tells of its lane.
     fn learn(&mut self, lane: &Lane, key: &str) {
-        if lane.is_hourly(key) && !self.hourly.contains(lane) {
-            self.hourly.insert(lane.clone());
-        }
-        if let Some(LogName { flow_log, .. }) = LogName::of(key) {
+        if lane.is_hourly(key) {
+            if !self.hourly.contains(lane) {
+                self.hourly.insert(lane.clone());
+            }
+        } else if let Some(LogName { flow_log, .. }) = LogName::of(key) {
             let is_first = self.first.get(lane).is_none_or(|first| flow_log < first.as_str());
             if is_first {
                 self.first.insert(lane.clone(), flow_log.to_owned());

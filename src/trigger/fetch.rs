@@ -81,13 +81,18 @@ impl Opener {
         let estimate = object.body_bytes.saturating_mul(INFLATION) / 1024;
         let kib = u32::try_from(estimate).unwrap_or(u32::MAX).clamp(64, OBJECT_KIB);
         let budget = Arc::clone(&self.budget).acquire_many_owned(kib).await.ok();
+        // Nearly every object is one part. It is here before a thread is asked for, which would only wait for it.
+        let current = match self.bucket.read(&object, 0, PART_BYTES).await {
+            Ok(first) => first,
+            Err(error) => return Err(Unopened::new(object, error.into())),
+        };
         let (parts_in, parts) = mpsc::channel(1);
         tokio::spawn(read_parts(self.bucket.clone(), object.clone(), parts_in));
         let (blocks_in, blocks) = mpsc::channel(HELD_BLOCKS);
         let (full_in, full) = oneshot::channel();
         let mut decoding = tokio::task::spawn_blocking(move || {
             let mut full_in = Some(full_in);
-            decode(Parts { parts, current: Bytes::new() }, |block| match blocks_in.try_send(block) {
+            decode(Parts { parts, current }, |block| match blocks_in.try_send(block) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(mpsc::error::TrySendError::Closed(_)) => ControlFlow::Break(()),
                 Err(mpsc::error::TrySendError::Full(block)) => {
@@ -123,9 +128,9 @@ fn outcome(decoded: Result<Result<(), ObjectError>, tokio::task::JoinError>) -> 
     decoded.unwrap_or_else(|error| Err(ObjectError::Internal(error.to_string())))
 }
 
-/// Reads an object part by part, one ahead of the decoder.
+/// Reads the parts of an object behind the first, one ahead of the decoder.
 async fn read_parts(bucket: Bucket, object: Object, parts: mpsc::Sender<Result<Bytes, S3Error>>) {
-    let mut offset = 0;
+    let mut offset = PART_BYTES;
     while offset < object.body_bytes {
         let part = bucket.read(&object, offset, PART_BYTES).await;
         let failed = part.is_err();

@@ -5,8 +5,14 @@
 //! overtaken. A snapshot makes entries superfluous; the one before it stays, with the entries since, for the case that
 //! the newer one is damaged.
 
+use std::pin::pin;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use crate::platform::storage::{Storage, StorageError};
 
+/// Files that are read at a time.
+const SIDE_BY_SIDE: usize = 16;
 /// Entries between two snapshots: a snapshot is at most some hundred times as large as an entry.
 const ENTRIES: u64 = 100;
 
@@ -27,8 +33,10 @@ pub struct Contents {
     pub snapshot: Option<Vec<u8>>,
     /// The entries behind it, in order.
     pub entries: Vec<Vec<u8>>,
-    /// Files that are damaged and were set aside.
+    /// Files that are damaged and were set aside now.
     pub damaged: Vec<String>,
+    /// Whether there is no snapshot, but what is there shows that there was one.
+    pub is_beheaded: bool,
 }
 
 /// Why an entry was not appended.
@@ -50,15 +58,24 @@ impl Journal {
         let mut contents = Contents::default();
         let names = storage.names(folder).await?;
         let last = names.iter().filter_map(|name| number(name)).max();
-        for name in &names {
-            let path = format!("{folder}/{name}");
-            if Storage::is_unfinished(name) {
-                storage.remove_file(&path).await?;
+        // Also where the last start did not get further than to set the damaged files aside.
+        let is_begun = names.iter().any(|name| number(name).is_some() || name.ends_with(DAMAGED));
+        for name in names.iter().filter(|name| Storage::is_unfinished(name)) {
+            storage.remove_file(&format!("{folder}/{name}")).await?;
+        }
+        let files: Vec<_> = names.into_iter().filter_map(|name| Some((number(&name)?, name))).collect();
+        let read = stream::iter(files).map(|(number, name)| {
+            let (storage, path) = (storage.clone(), format!("{folder}/{name}"));
+            async move {
+                let file = storage.read(&path).await?;
+                Ok::<_, StorageError>((number, name, path, file))
             }
-            let Some(number) = number(name) else { continue };
-            let Some(file) = storage.read(&path).await? else { continue };
+        });
+        let mut read = pin!(read.buffered(SIDE_BY_SIDE));
+        while let Some((number, name, path, file)) = read.try_next().await? {
+            let Some(file) = file else { continue };
             let Some(body) = unseal(&file) else {
-                storage.rename(&path, &format!("{path}.damaged")).await?;
+                storage.rename(&path, &format!("{path}{DAMAGED}")).await?;
                 contents.damaged.push(path);
                 continue;
             };
@@ -69,6 +86,7 @@ impl Journal {
                 entries.push((number, body));
             }
         }
+        contents.is_beheaded = is_begun && contents.snapshot.is_none();
         let newest = snapshots.last().copied();
         let behind = entries.into_iter().filter(|(number, _)| newest.is_none_or(|newest| *number > newest));
         contents.entries = behind.map(|(_, body)| body).collect();
@@ -90,6 +108,34 @@ impl Journal {
         Ok(())
     }
 
+    /// Appends an entry although others were appended since this journal was read, if `is_harmless` holds for each of
+    /// them.
+    pub async fn append_behind(
+        &mut self,
+        body: &[u8],
+        is_harmless: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), AppendError> {
+        loop {
+            match self.append(body).await {
+                Err(AppendError::Overtaken) => {}
+                appended => return appended,
+            }
+            let found = self.storage.read(&self.path(self.next, ENTRY)).await?;
+            if !found.as_deref().and_then(unseal).is_some_and(|found| is_harmless(&found)) {
+                return Err(AppendError::Overtaken);
+            }
+            self.next += 1;
+        }
+    }
+
+    /// Whether the snapshot is still there that this journal begins with. As long as it is, so are all entries behind it,
+    /// and an entry could not be appended in the place of one that was removed.
+    pub async fn is_current(&self) -> Result<bool, StorageError> {
+        let names = self.storage.names(&self.folder).await?;
+        let newest = self.snapshots.last().copied();
+        Ok(names.iter().any(|name| name.ends_with(SNAPSHOT) && number(name) == newest))
+    }
+
     /// Whether it is time for a snapshot.
     pub fn is_long(&self) -> bool {
         self.next.saturating_sub(self.snapshots.last().copied().unwrap_or(0)) > ENTRIES
@@ -98,6 +144,11 @@ impl Journal {
     /// Whether one damaged snapshot would leave another.
     pub fn has_spare_snapshot(&self) -> bool {
         self.snapshots.len() > 1
+    }
+
+    /// Writes the snapshot that all begins with, unless another instance has.
+    pub async fn begin(&self, body: &[u8]) -> Result<(), StorageError> {
+        self.storage.create(&self.path(self.next - 1, SNAPSHOT), seal(body)).await.map(drop)
     }
 
     /// Writes what all entries so far come to, and removes what the snapshot before it made superfluous.
@@ -130,6 +181,8 @@ impl Journal {
 
 const ENTRY: &str = ".entry";
 const SNAPSHOT: &str = ".snapshot";
+/// The end of the name of a damaged file that was set aside.
+const DAMAGED: &str = ".damaged";
 
 /// The number of an entry or a snapshot. A snapshot has that of the last entry in it.
 fn number(name: &str) -> Option<u64> {

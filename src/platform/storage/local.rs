@@ -1,5 +1,6 @@
 //! The storage as a folder of this machine, or one that the platform mounts.
 
+use std::fs::TryLockError;
 use std::io::{ErrorKind, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use super::{Answer, Backend, StorageError, UNFINISHED};
+use super::{Answer, Backend, Hold, StorageError, UNFINISHED};
 
 /// A folder.
 #[derive(Debug)]
@@ -105,6 +106,23 @@ impl Backend for Local {
 
     fn remove_folder<'a>(&'a self, path: &'a Path) -> Answer<'a, ()> {
         self.blocking(path, "remove", |folder| ignore_missing(std::fs::remove_dir_all(folder)))
+    }
+
+    fn hold<'a>(&'a self, path: &'a Path) -> Answer<'a, Hold> {
+        self.blocking(path, "hold", |file| {
+            // Locked before it has its name, so that nobody finds it free. A file system without locks goes without.
+            let held = temporary(file, |file| file.try_lock().or(Ok(())))?;
+            let held = held.persist(file).map_err(|error| error.error)?;
+            Ok(Box::new(held) as Hold)
+        })
+    }
+
+    fn is_held<'a>(&'a self, path: &'a Path) -> Answer<'a, bool> {
+        self.blocking(path, "look at", |file| match std::fs::File::open(file) {
+            Ok(file) => Ok(matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        })
     }
 
     fn names<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<String>> {

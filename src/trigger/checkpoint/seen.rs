@@ -5,7 +5,7 @@
 //! share one with a chance below one in a thousand million. A closed day takes some 20 bytes, and still shows whether an
 //! object has come to it since: the digest of what is listed differs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -13,6 +13,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
+/// Combinations of keys that are tried to explain a digest: three of all the objects of a day, two of a thousand.
+const TRIALS: u32 = 200_000;
 /// Bytes of a fingerprint.
 const LENGTH: usize = 6;
 
@@ -44,8 +46,8 @@ pub enum Seen {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fingerprints(BTreeSet<Fingerprint>);
 
-/// The number of objects and the sum of their fingerprints. It tells whether two sets are the same, and if one has a
-/// single object more, the difference of the sums is that object's fingerprint.
+/// The number of objects and the sum of their fingerprints. It tells whether two sets are the same, and if one has a few
+/// objects more, the difference of the sums tells which.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Digest {
     count: u64,
@@ -125,12 +127,17 @@ impl Seen {
         if listed.count < digest.count {
             return Missing::Shrunk;
         }
-        let explains = |missing: &Vec<&str>| digest.plus(Digest::of(missing)) == listed;
+        let difference =
+            Digest { count: listed.count - digest.count, sum: listed.sum.wrapping_sub(digest.sum) };
         let young: Vec<&str> = keys.iter().copied().filter(|key| is_young(key)).collect();
-        let difference = Fingerprint(listed.sum.wrapping_sub(digest.sum));
-        let single = keys.iter().copied().filter(|key| Fingerprint::of(key) == difference).collect();
-        let guess = [Vec::new(), young, single].into_iter().find(explains);
-        guess.map_or(Missing::Unknown, Missing::Keys)
+        // Those that came since, or all but some of them, or any.
+        let among_young = || {
+            let rest = Digest::of(&young).minus(difference)?;
+            let dealt_with = rest.explained_by(&young)?;
+            Some(young.iter().copied().filter(|key| !dealt_with.contains(key)).collect())
+        };
+        let missing = among_young().or_else(|| difference.explained_by(&young));
+        missing.or_else(|| difference.explained_by(keys)).map_or(Missing::Unknown, Missing::Keys)
     }
 }
 
@@ -145,8 +152,40 @@ impl Digest {
         self.sum = self.sum.wrapping_add(number);
     }
 
-    fn plus(self, other: Self) -> Self {
-        Self { count: self.count.wrapping_add(other.count), sum: self.sum.wrapping_add(other.sum) }
+    /// What is left of it without `other`; `None` if `other` has more.
+    fn minus(self, other: Self) -> Option<Self> {
+        Some(Self { count: self.count.checked_sub(other.count)?, sum: self.sum.wrapping_sub(other.sum) })
+    }
+
+    /// The keys, of those given, that it is the digest of, if that can be found out with [`TRIALS`].
+    fn explained_by<'a>(self, keys: &[&'a str]) -> Option<Vec<&'a str>> {
+        let known: HashMap<u64, usize> =
+            keys.iter().enumerate().map(|(place, key)| (Fingerprint::of(key).0, place)).collect();
+        let fingerprints: Vec<u64> = keys.iter().map(|key| Fingerprint::of(key).0).collect();
+        let mut trials = TRIALS;
+        let places = choose(&fingerprints, &known, 0, self, &mut trials)?;
+        Some(places.into_iter().filter_map(|place| keys.get(place).copied()).collect())
+    }
+}
+
+/// The places, from `from` on, of fingerprints that come to `wanted`.
+fn choose(
+    fingerprints: &[u64],
+    known: &HashMap<u64, usize>,
+    from: usize,
+    wanted: Digest,
+    trials: &mut u32,
+) -> Option<Vec<usize>> {
+    *trials = trials.checked_sub(1)?;
+    match wanted.count {
+        0 => (wanted.sum == 0).then(Vec::new),
+        1 => known.get(&wanted.sum).copied().filter(|place| *place >= from).map(|place| vec![place]),
+        count => fingerprints.iter().enumerate().skip(from).find_map(|(place, fingerprint)| {
+            let rest = Digest { count: count - 1, sum: wanted.sum.wrapping_sub(*fingerprint) };
+            let mut chosen = choose(fingerprints, known, place + 1, rest, trials)?;
+            chosen.push(place);
+            Some(chosen)
+        }),
     }
 }
 
@@ -215,8 +254,16 @@ mod tests {
         );
         let all = ["a", "b", "c", "d", "e"];
         assert_eq!(day.missing(&all, |key| key > "c"), Missing::Keys(vec!["d", "e"]), "several by their age");
-        assert_eq!(day.missing(&all, none), Missing::Unknown, "or not at all");
+        assert_eq!(day.missing(&all, none), Missing::Keys(vec!["e", "d"]), "or by trial");
+        assert_eq!(
+            day.missing(&all, |key| key > "b"),
+            Missing::Keys(vec!["d", "e"]),
+            "one of the young is old"
+        );
         assert_eq!(day.missing(&["a", "c"], none), Missing::Shrunk);
+        let many: Vec<String> = (0..300).map(|number| format!("x{number}")).collect();
+        let many: Vec<&str> = ["a", "b", "c"].into_iter().chain(many.iter().map(String::as_str)).collect();
+        assert_eq!(day.missing(&many, none), Missing::Unknown, "or not at all");
         day.insert("d");
         day.insert("e");
         assert_eq!(day.missing(&all, |key| key > "c"), Missing::Keys(vec![]));

@@ -1,0 +1,78 @@
+//! Whether the instance that has a batch under way is still alive: the platform starts the new container before it stops
+//! the old one, and a batch must not be sent by both.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::deliver::Delivery;
+use crate::platform::storage::Hold;
+use crate::shutdown::Stopped;
+
+/// How long an older instance is waited for. What it has in flight is decided within a minute unless the platform or the
+/// storage is down, or the instance hangs; then a repeat is better than to wait for ever.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// The time from one look to the next.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// One run of the trigger's process.
+#[derive(Clone, Copy, Debug)]
+pub struct Instance {
+    /// Tells it from all others.
+    pub id: Uuid,
+    /// When it began: without state, what S3 takes from then on counts as new.
+    pub started: Instant,
+}
+
+/// This instance's sign of life: a file in the state's folder that it holds until it is dropped or the process ends.
+#[derive(Debug)]
+pub struct Presence {
+    folder: String,
+    delivery: Delivery,
+    _hold: Hold,
+}
+
+impl Presence {
+    /// Begins to be there, and removes the signs of instances that are gone.
+    pub async fn begin(instance: Uuid, folder: &str, delivery: &Delivery) -> Result<Self, Stopped> {
+        let storage = &delivery.storage;
+        let names = delivery.until_done("look for other instances", || storage.names(folder)).await?;
+        for name in names.iter().filter(|name| name.starts_with(SIGN)) {
+            let path = format!("{folder}/{name}");
+            if !delivery.until_done("look for other instances", || storage.is_held(&path)).await? {
+                delivery.until_done("tidy the state", || storage.remove_file(&path)).await?;
+            }
+        }
+        let path = sign(folder, instance);
+        let hold = delivery.until_done("leave a sign of life", || storage.hold(&path)).await?;
+        Ok(Self { folder: folder.to_owned(), delivery: delivery.clone(), _hold: hold })
+    }
+
+    /// Waits until another instance is gone or has ended what it had under way, or the patience is.
+    pub async fn outlast(&self, other: Uuid) -> Result<(), Stopped> {
+        let Delivery { storage, shutdown, .. } = &self.delivery;
+        let path = sign(&self.folder, other);
+        let began = Instant::now();
+        let mut is_told = false;
+        while self.delivery.until_done("look for another instance", || storage.is_held(&path)).await? {
+            if !std::mem::replace(&mut is_told, true) {
+                tracing::info!("another instance of this trigger has a batch under way; waiting for its end");
+            }
+            if began.elapsed() > PATIENCE {
+                tracing::warn!(
+                    "the other instance still has not ended its batch, which may be sent twice now"
+                );
+                return Ok(());
+            }
+            shutdown.sleep(LOOK).await?;
+        }
+        Ok(())
+    }
+}
+
+const SIGN: &str = "alive-";
+
+fn sign(folder: &str, instance: Uuid) -> String {
+    format!("{folder}/{SIGN}{instance}")
+}

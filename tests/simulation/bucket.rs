@@ -1,0 +1,131 @@
+//! The customer's bucket.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use aws_flowlogs::s3::{Answer, ListRequest, Object, Page, S3Error, S3Failure, Store};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+
+use super::dice::Dice;
+use super::plan::Planned;
+use super::world::{Fault, World};
+
+/// Entries of a page: few, so that listings are long.
+const PAGE: usize = 5;
+
+/// The bucket as one instance sees it.
+#[derive(Debug)]
+pub(crate) struct SimulatedBucket {
+    pub(crate) world: Arc<World>,
+    pub(crate) instance: usize,
+}
+
+impl SimulatedBucket {
+    fn page(&self, now: Timestamp, request: &ListRequest<'_>) -> Page {
+        let is_there = |object: &&Planned| {
+            object.appears <= now && object.vanishes.is_none_or(|vanishes| now < vanishes)
+        };
+        let objects = self.world.plan.objects.iter().filter(is_there);
+        let behind = request.continued.or(request.start_after).unwrap_or_default();
+        let mut keys: Vec<&Planned> = objects
+            .filter(|object| object.key.starts_with(request.prefix) && object.key.as_str() > behind)
+            .collect();
+        keys.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut page = Page::default();
+        let mut folders = BTreeSet::new();
+        for object in keys {
+            let folder = object.key[request.prefix.len()..].find('/').filter(|_| request.folded);
+            let folder = folder.map(|end| &object.key[..=request.prefix.len() + end]);
+            if folder.is_some_and(|folder| folders.contains(folder) || behind.starts_with(folder)) {
+                continue;
+            }
+            if page.objects.len() + folders.len() == PAGE {
+                let last = page.objects.last().map(|object: &Object| object.key.as_str());
+                // Behind a folder is behind all that is in it.
+                let last_folder = folders.last().map(|folder: &&str| format!("{folder}\u{10ffff}"));
+                page.next = last.map(str::to_owned).max(last_folder);
+                break;
+            }
+            match folder {
+                Some(folder) => drop(folders.insert(folder)),
+                None => page.objects.push(listed(object)),
+            }
+        }
+        page.folders = folders.into_iter().map(str::to_owned).collect();
+        page
+    }
+
+    fn body(
+        &self,
+        now: Timestamp,
+        key: &str,
+        fault: Fault,
+        dice: Dice,
+    ) -> Result<Bytes, (S3Failure, &'static str)> {
+        let object = self.world.plan.objects.iter().find(|object| object.key == key).unwrap();
+        if object.vanishes.is_some_and(|vanishes| vanishes <= now) {
+            return Err((S3Failure::Gone, "HTTP 404"));
+        }
+        match fault {
+            Fault::None => Ok(object.body.clone()),
+            Fault::Failed => {
+                let failures =
+                    [S3Failure::Passing, S3Failure::Denied, S3Failure::Changed, S3Failure::Archived];
+                Err((dice.one_of("failure", &failures), "HTTP 500 or so"))
+            }
+            Fault::Lost if dice.chance("cut", 50) => Ok(object.body.slice(..object.body.len() / 2)),
+            Fault::Lost => {
+                let mut damaged = object.body.to_vec();
+                let place = usize::try_from(dice.below("place", damaged.len() as u64)).unwrap();
+                damaged[place] ^= 0x55;
+                Ok(damaged.into())
+            }
+        }
+    }
+}
+
+fn listed(object: &Planned) -> Object {
+    Object {
+        key: object.key.clone(),
+        body_bytes: object.body.len() as u64,
+        last_modified: object.appears,
+        etag: None,
+    }
+}
+
+impl Store for SimulatedBucket {
+    fn list<'a>(&'a self, request: ListRequest<'a>) -> Answer<'a, Page> {
+        let failed = || S3Error::new("list", "logs", request.prefix, "HTTP 503".into(), S3Failure::Passing);
+        let about =
+            format!("{}|{}", request.prefix, request.continued.or(request.start_after).unwrap_or_default());
+        let listed = async move {
+            let step = self.world.step(self.instance, "list", &about, |_, now, fault, _| match fault {
+                Fault::None => Ok(self.page(now, &request)),
+                Fault::Failed | Fault::Lost => Err(failed()),
+            });
+            step.await
+        };
+        listed.boxed()
+    }
+
+    fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Bytes> {
+        let read = async move {
+            let step = self.world.step(self.instance, "get", &object.key, |_, now, fault, dice| {
+                self.body(now, &object.key, fault, dice)
+            });
+            let body = step.await.map_err(|(failure, detail)| {
+                S3Error::new("get", "logs", &object.key, detail.to_owned(), failure)
+            })?;
+            let from = usize::try_from(offset).unwrap().min(body.len());
+            let to = usize::try_from(offset.saturating_add(length)).unwrap().min(body.len());
+            Ok(body.slice(from..to))
+        };
+        read.boxed()
+    }
+
+    fn now(&self) -> Timestamp {
+        self.world.now()
+    }
+}

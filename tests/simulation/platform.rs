@@ -1,0 +1,58 @@
+//! The platform: it takes events, or refuses them, or takes them and its answer is lost.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_flowlogs::platform::callback::{CallbackError, Event};
+use aws_flowlogs::trigger::deliver::Sink;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::world::{Fault, State, World};
+
+/// The platform as one instance sees it.
+#[derive(Debug)]
+pub(crate) struct SimulatedPlatform {
+    pub(crate) world: Arc<World>,
+    pub(crate) instance: usize,
+}
+
+impl SimulatedPlatform {
+    /// Takes an event with its file, as the platform copies it before it answers.
+    fn accept(&self, state: &mut State, event: &Event<'_>) {
+        let path = Path::new(event.directory).join(event.event["records_path"].as_str().unwrap());
+        let file =
+            state.files.get(&path).unwrap_or_else(|| panic!("an event names {path:?}, which is not there"));
+        let records: Vec<String> = serde_json::from_slice(file).unwrap();
+        state.deliveries.accepted(self.instance, event.request_id, records);
+    }
+}
+
+impl Sink for SimulatedPlatform {
+    fn send<'a>(&'a self, event: &'a Event<'a>) -> BoxFuture<'a, Result<(), CallbackError>> {
+        let sent = async move {
+            let failure = |dice: super::dice::Dice| {
+                let call = || "POST http://platform/callback".to_owned();
+                let unavailable = reqwest::StatusCode::SERVICE_UNAVAILABLE;
+                let refused = reqwest::StatusCode::BAD_REQUEST;
+                match dice.below("failure", 3) {
+                    0 => {
+                        CallbackError::Unavailable { call: call(), status: unavailable, body: String::new() }
+                    }
+                    1 => CallbackError::Refused { call: call(), status: refused, body: String::new() },
+                    _ => CallbackError::Unreachable { call: call(), reason: "dropped".to_owned() },
+                }
+            };
+            let step = self.world.step(self.instance, "send", event.request_id, |state, _, fault, dice| {
+                if fault != Fault::Failed {
+                    self.accept(state, event);
+                }
+                if fault == Fault::None { Ok(()) } else { Err(failure(dice)) }
+            });
+            step.await?;
+            self.world.state().deliveries.answered(event.request_id);
+            Ok(())
+        };
+        sent.boxed()
+    }
+}
