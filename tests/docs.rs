@@ -213,8 +213,10 @@ fn every_guarantee_names_a_test_that_quotes_it() {
         assert!(!tests.is_empty(), "{title}");
         for test in tests {
             let (path, name) = test.rsplit_once("::").unwrap();
-            let source = text(&format!("tests/{}.rs", path.replace("::", "/")));
-            let before = source.split(&format!("async fn {name}(")).next().filter(|before| *before != source);
+            let path = path.replace("::", "/");
+            let is_folder = root().join("tests").join(&path).join("main.rs").exists();
+            let source = text(&format!("tests/{path}{}", if is_folder { "/main.rs" } else { ".rs" }));
+            let before = source.split(&format!("fn {name}(")).next().filter(|before| *before != source);
             let before = before.unwrap_or_else(|| panic!("{test} does not exist"));
             let comment: Vec<&str> = before.rsplit("\n\n").next().unwrap().lines().collect();
             let quoted: Vec<&str> = comment.iter().filter_map(|line| line.strip_prefix("/// ")).collect();

@@ -157,7 +157,8 @@ impl Ledger {
         loop {
             let mut appended = journal.append(&entry).await;
             if matches!(appended, Err(AppendError::Overtaken)) && changes.iter().any(Change::is_commit) {
-                appended = journal.append_behind(&entry, is_opening).await;
+                let late = journal.append_behind(&entry, is_opening).await;
+                appended = late.and(Err(AppendError::Overtaken));
             }
             match appended {
                 Ok(()) => break,

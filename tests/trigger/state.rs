@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use support::eventually;
+use support::platform::Endpoint;
+use support::script::Fault;
 
 use crate::world::{PATIENCE, World, stop};
 
@@ -84,7 +86,7 @@ async fn a_long_state_is_shortened_and_still_whole() {
     stop(process).await;
 }
 
-/// Guarantee 9: Of two instances on one state, the older one stops, and no record is lost.
+/// Guarantee 9: Of two instances on one state, the older one stops, no record is lost, and none is sent by both.
 #[tokio::test]
 async fn of_two_instances_the_older_one_notices_and_stops() {
     let mut world = World::new().await;
@@ -106,4 +108,42 @@ async fn of_two_instances_the_older_one_notices_and_stops() {
     world.all_arrive(&newer).await;
     stop(newer).await;
     assert!(world.platform.events().iter().all(|event| !event.is_repeat));
+}
+
+/// Guarantee 9: Of two instances on one state, the older one stops, no record is lost, and none is sent by both.
+#[tokio::test]
+async fn the_newer_instance_waits_for_the_batch_that_the_older_one_has_in_flight() {
+    let mut world = World::new().await;
+    let older = world.start().await;
+    world.platform.script(Endpoint::Events).then_times(3, &Fault::status(503));
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 30, 50);
+    assert!(older.stderr().wait_for("the platform did not take a batch", PATIENCE).await);
+    let newer = world.start().await;
+    assert!(
+        newer.stderr().wait_for("another instance of this trigger has a batch under way", PATIENCE).await
+    );
+    assert!(older.stderr().wait_for("a newer instance of this trigger has taken over", PATIENCE).await);
+    world.put(&flow_log, 20, 50);
+    world.all_arrive(&newer).await;
+    stop(older).await;
+    stop(newer).await;
+    assert!(world.platform.events().iter().all(|event| !event.is_repeat));
+}
+
+/// Guarantee 9: Of two instances on one state, the older one stops, no record is lost, and none is sent by both.
+#[tokio::test]
+async fn the_batch_of_an_instance_that_died_is_sent_by_the_next_without_a_wait() {
+    let mut world = World::new().await;
+    let mut older = world.start().await;
+    world.platform.script(Endpoint::Events).then(Fault::Hang);
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 30, 50);
+    assert!(eventually(PATIENCE, || !world.platform.received_at(Endpoint::Events).is_empty()).await);
+    older.kill();
+    assert!(older.exited(PATIENCE).await.is_some());
+    let newer = world.start().await;
+    world.all_arrive(&newer).await;
+    assert!(!newer.stderr().contain("waiting for its end"));
+    stop(newer).await;
 }
