@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
 use secrecy::SecretString;
@@ -57,6 +57,10 @@ pub struct TriggerArguments {
     #[serde(default = "default_chunk_size")]
     #[schemars(title = "Records per run", range(min = 1))]
     pub chunk_size: u32,
+    /// How many hours late an object may come to be found by the next poll; what comes later is found as well, but by a slow sweep. Each day more is listed at every poll
+    #[serde(default = "default_late_window_hours")]
+    #[schemars(title = "Late objects", range(min = 1))]
+    pub late_window_hours: u32,
 }
 
 fn default_start_from() -> String {
@@ -69,6 +73,11 @@ fn default_frequency() -> u32 {
 
 fn default_chunk_size() -> u32 {
     10_000
+}
+
+fn default_late_window_hours() -> u32 {
+    // AWS delivers within 10 minutes as a rule and makes up for what it could not deliver within hours.
+    24
 }
 
 /// The trigger's arguments, as the trigger uses them.
@@ -84,6 +93,8 @@ pub struct TriggerConfiguration {
     pub frequency: Duration,
     /// Records in a batch at most.
     pub chunk_size: usize,
+    /// How far back each poll looks for objects that come late.
+    pub late_window: SignedDuration,
 }
 
 /// Where a trigger begins that has no state.
@@ -266,6 +277,7 @@ impl TriggerConfiguration {
             start_from: StartFrom::read(&arguments.start_from)?,
             frequency: Duration::from_secs(arguments.frequency.into()),
             chunk_size: usize::try_from(arguments.chunk_size).unwrap_or(usize::MAX),
+            late_window: SignedDuration::from_hours(arguments.late_window_hours.into()),
         })
     }
 }
@@ -316,6 +328,7 @@ mod tests {
             (json!({"bucket_name": "logs", "chunk_size": 0}), "`chunk_size`", "at least 1"),
             (json!({"bucket_name": "logs", "chunk_size": -5}), "`chunk_size`", "at least 1"),
             (json!({"bucket_name": "logs", "chunk_size": 1e99}), "`chunk_size`", "whole number"),
+            (json!({"bucket_name": "logs", "late_window_hours": 0}), "`late_window_hours`", "at least 1"),
             (json!({"bucket_name": "logs", "frequency": "often"}), "`frequency`", "but is text"),
             (json!({"bucket_name": "logs", "start_from": "yesterday"}), "`start_from`", "`beginning`"),
         ] {

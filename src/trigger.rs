@@ -145,8 +145,8 @@ pub async fn watch(
     ledger.resume().await?;
     let opener = Opener::new(bucket.clone());
     let resting = Resting::new(configuration.frequency);
-    let (names, prefix) = (bucket.clone(), configuration.prefix.as_str());
-    let mut discovery = Discovery::new(names, prefix, ledger.clone(), delivery.clone(), resting.clone());
+    let (names, listed) = (bucket.clone(), ledger.clone());
+    let mut discovery = Discovery::new(&configuration, names, listed, delivery.clone(), resting.clone());
     let mut trigger =
         Trigger { configuration, bucket, opener, ledger, delivery, resting, poll: Poll::default() };
     loop {

@@ -24,12 +24,10 @@ use super::commit::{Ledger, until_listed};
 use super::deliver::Delivery;
 use super::place::{Day, LogName};
 use super::resting::Resting;
+use crate::config::TriggerConfiguration;
 use crate::s3::{Bucket, ListRequest, Object, Page};
 use crate::shutdown::Stopped;
 
-/// How far back each poll looks for late objects. AWS delivers within 10 minutes as a rule and makes up for what it
-/// could not deliver within hours.
-const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// Objects that one poll names: then it ends, so that what was delivered can be noted, and the next begins at once.
 const NAMED: usize = 5_000;
 /// Of the calls that the lanes cost, the share that walks may cost on top while nothing is new; and how many calls a
@@ -59,6 +57,8 @@ impl Lister {
 pub struct Discovery {
     lister: Lister,
     prefix: String,
+    /// How far back each poll looks for objects that come late.
+    window: SignedDuration,
     ledger: Ledger,
     resting: Resting,
     lanes: BTreeSet<Lane>,
@@ -95,11 +95,18 @@ pub enum Found {
 }
 
 impl Discovery {
-    /// Looks for objects below `prefix` that the ledger wants.
-    pub fn new(bucket: Bucket, prefix: &str, ledger: Ledger, delivery: Delivery, resting: Resting) -> Self {
+    /// Looks for objects of `bucket` that the ledger wants.
+    pub fn new(
+        configuration: &TriggerConfiguration,
+        bucket: Bucket,
+        ledger: Ledger,
+        delivery: Delivery,
+        resting: Resting,
+    ) -> Self {
         Self {
             lister: Lister { bucket, delivery },
-            prefix: prefix.to_owned(),
+            prefix: configuration.prefix.clone(),
+            window: configuration.late_window,
             ledger,
             resting,
             lanes: BTreeSet::new(),
@@ -141,8 +148,7 @@ impl Discovery {
         self.sweep_credit += (calls * SWEEP_SHARE).min(SWEEP_CALLS);
         while !self.is_loose && self.sweep_credit >= 1.0 && named.left > 0 {
             self.sweep_credit -= 1.0;
-            let stragglers =
-                self.sweep.step(&self.lanes, &self.prefix, WINDOW, &self.lister, &self.ledger).await?;
+            let stragglers = self.sweep.step(&self.lanes, &self.prefix, &self.lister, &self.ledger).await?;
             for object in stragglers.into_iter().filter(|object| !self.resting.contains(&object.key)) {
                 named.name(object).await?;
             }
@@ -192,16 +198,18 @@ impl Discovery {
     async fn list_lane(&mut self, lane: &Lane, named: &mut Named) -> Result<f64, Stopped> {
         let window_start = self.window_start();
         let window_day = Day::of(window_start);
-        let known = self.ledger.look(|checkpoint| {
-            checkpoint.floor(lane.folder()).or_else(|| checkpoint.origin().first_day(WINDOW))
-        });
+        let (floor, first) = self
+            .ledger
+            .look(|checkpoint| (checkpoint.floor(lane.folder()), checkpoint.origin().first_day(self.window)));
+        let known = floor.or_else(|| first.map(|day| day.min(window_day)));
         let hour = window_start.as_second() / 3600;
         if std::mem::replace(&mut self.hour, hour) != hour {
             self.long.clear();
         }
         let start = match known {
             None => lane.folder().to_owned(),
-            Some(day) if day < window_day => lane.day_folder(day),
+            // What is before the floor is for the sweep alone, even where the window was made longer since.
+            Some(day) if day != window_day => lane.day_folder(day),
             // What the day holds before the window is left out where that saves calls.
             Some(_) if self.long.contains(lane) => {
                 let hourly = self.hourly.contains(lane).then(|| lane.hour_folder(window_start));
@@ -219,7 +227,8 @@ impl Discovery {
             self.long.insert(lane.clone());
         }
         if named.left > 0 {
-            self.floors.push((lane.folder().to_owned(), window_day));
+            self.floors
+                .push((lane.folder().to_owned(), floor.map_or(window_day, |floor| floor.max(window_day))));
         }
         Ok(calls)
     }
@@ -280,7 +289,7 @@ impl Discovery {
     }
 
     fn window_start(&self) -> Timestamp {
-        self.lister.bucket.now().saturating_sub(WINDOW).unwrap_or(Timestamp::MIN)
+        self.lister.bucket.now().saturating_sub(self.window).unwrap_or(Timestamp::MIN)
     }
 
     fn window_day(&self) -> Day {

@@ -299,31 +299,6 @@ async fn a_prefix_may_stop_anywhere() {
     }
 }
 
-/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
-/// account, region or day it belongs to, and however late it comes.
-#[tokio::test]
-async fn stragglers_behind_the_window_arrive_once_even_after_their_day_is_closed() {
-    let mut world = World::new().await;
-    world.argument("start_from", "beginning");
-    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
-    let days = |days: i64| days * 24 * 60;
-    world.put(&flow_log, days(5), 10);
-    world.put(&flow_log, days(3), 10);
-    world.put(&flow_log, 5, 10);
-    let process = world.start().await;
-    world.all_arrive(&process).await;
-    world.put(&flow_log, days(5), 10);
-    world.put(&flow_log, days(3), 10);
-    world.put(&flow_log, days(3), 10);
-    world.put(&flow_log, days(9), 10);
-    world.all_arrive(&process).await;
-    stop(process).await;
-    let process = world.start().await;
-    world.put(&flow_log, days(5), 10);
-    world.all_arrive(&process).await;
-    stop(process).await;
-}
-
 #[tokio::test]
 async fn a_poll_that_finds_nothing_costs_a_call_for_a_flow_log_whatever_the_bucket_holds() {
     let mut world = World::new().await;

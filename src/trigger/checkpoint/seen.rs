@@ -13,7 +13,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-/// Combinations of keys that are tried to explain a digest: three of all the objects of a day, two of a thousand.
+/// Keys of one day that are found out by trial, and the combinations that are tried: three of some 600 objects, two of
+/// any number.
+const TOGETHER: u64 = 3;
 const TRIALS: u32 = 200_000;
 /// Bytes of a fingerprint.
 const LENGTH: usize = 6;
@@ -117,27 +119,20 @@ impl Seen {
         }
     }
 
-    /// Which of the keys of the day, all that there are, were not dealt with; `is_young` says which of them came after
-    /// the day was closed, by S3's clock.
-    pub fn missing<'a>(&self, keys: &[&'a str], is_young: impl Fn(&str) -> bool) -> Missing<'a> {
+    /// Which of the keys of the day were not dealt with. `keys` are all that there are, in the order in which S3 took
+    /// the objects.
+    pub fn missing<'a>(&self, keys: &[&'a str]) -> Missing<'a> {
         let Self::Closed(digest) = *self else {
             return Missing::Keys(keys.iter().copied().filter(|key| !self.contains(key)).collect());
         };
         let listed = Digest::of(keys);
-        if listed.count < digest.count {
-            return Missing::Shrunk;
-        }
-        let difference =
-            Digest { count: listed.count - digest.count, sum: listed.sum.wrapping_sub(digest.sum) };
-        let young: Vec<&str> = keys.iter().copied().filter(|key| is_young(key)).collect();
-        // Those that came since, or all but some of them, or any.
-        let among_young = || {
-            let rest = Digest::of(&young).minus(difference)?;
-            let dealt_with = rest.explained_by(&young)?;
-            Some(young.iter().copied().filter(|key| !dealt_with.contains(key)).collect())
-        };
-        let missing = among_young().or_else(|| difference.explained_by(&young));
-        missing.or_else(|| difference.explained_by(keys)).map_or(Missing::Unknown, Missing::Keys)
+        let Some(more) = listed.count.checked_sub(digest.count) else { return Missing::Shrunk };
+        let difference = Digest { count: more, sum: listed.sum.wrapping_sub(digest.sum) };
+        // What came after the day was closed is the newest, unless it carries an older time.
+        let known = keys.len().saturating_sub(usize::try_from(more).unwrap_or(usize::MAX));
+        let newest = keys.get(known..).unwrap_or_default();
+        let newest = (Digest::of(newest) == difference).then(|| newest.to_vec());
+        newest.or_else(|| difference.explained_by(keys)).map_or(Missing::Unknown, Missing::Keys)
     }
 }
 
@@ -152,13 +147,11 @@ impl Digest {
         self.sum = self.sum.wrapping_add(number);
     }
 
-    /// What is left of it without `other`; `None` if `other` has more.
-    fn minus(self, other: Self) -> Option<Self> {
-        Some(Self { count: self.count.checked_sub(other.count)?, sum: self.sum.wrapping_sub(other.sum) })
-    }
-
-    /// The keys, of those given, that it is the digest of, if that can be found out with [`TRIALS`].
+    /// The keys, of those given, that it is the digest of, if there are at most [`TOGETHER`] and [`TRIALS`] suffice.
     fn explained_by<'a>(self, keys: &[&'a str]) -> Option<Vec<&'a str>> {
+        if self.count > TOGETHER {
+            return None;
+        }
         let known: HashMap<u64, usize> =
             keys.iter().enumerate().map(|(place, key)| (Fingerprint::of(key).0, place)).collect();
         let fingerprints: Vec<u64> = keys.iter().map(|key| Fingerprint::of(key).0).collect();
@@ -238,35 +231,26 @@ mod tests {
         let read: Seen = serde_json::from_str(&serde_json::to_string(&day).unwrap()).unwrap();
         assert_eq!(read, day);
         assert!(read.contains("a") && !read.contains("c"));
-        assert_eq!(read.missing(&["a", "b", "c"], |_| false), Missing::Keys(vec!["c"]));
+        assert_eq!(read.missing(&["a", "b", "c"]), Missing::Keys(vec!["c"]));
     }
 
     #[test]
     fn a_closed_day_shows_what_came_since() {
         let mut day = seen(&["a", "b", "c"]);
         day.close();
-        let none = |_: &str| false;
-        assert_eq!(day.missing(&["a", "b", "c"], none), Missing::Keys(vec![]));
-        assert_eq!(
-            day.missing(&["a", "b", "c", "d"], none),
-            Missing::Keys(vec!["d"]),
-            "one by the difference"
-        );
+        assert_eq!(day.missing(&["a", "b", "c"]), Missing::Keys(vec![]));
+        assert_eq!(day.missing(&["d", "a", "b", "c"]), Missing::Keys(vec!["d"]), "one by the difference");
         let all = ["a", "b", "c", "d", "e"];
-        assert_eq!(day.missing(&all, |key| key > "c"), Missing::Keys(vec!["d", "e"]), "several by their age");
-        assert_eq!(day.missing(&all, none), Missing::Keys(vec!["e", "d"]), "or by trial");
-        assert_eq!(
-            day.missing(&all, |key| key > "b"),
-            Missing::Keys(vec!["d", "e"]),
-            "one of the young is old"
-        );
-        assert_eq!(day.missing(&["a", "c"], none), Missing::Shrunk);
+        assert_eq!(day.missing(&all), Missing::Keys(vec!["d", "e"]), "several by their age");
+        assert_eq!(day.missing(&["d", "e", "a", "b", "c"]), Missing::Keys(vec!["e", "d"]), "or by trial");
         let many: Vec<String> = (0..300).map(|number| format!("x{number}")).collect();
-        let many: Vec<&str> = ["a", "b", "c"].into_iter().chain(many.iter().map(String::as_str)).collect();
-        assert_eq!(day.missing(&many, none), Missing::Unknown, "or not at all");
+        let many: Vec<&str> = many.iter().map(String::as_str).chain(["a", "b", "c"]).collect();
+        assert_eq!(day.missing(&many), Missing::Unknown, "or not at all");
+        assert_eq!(day.missing(&["a", "c"]), Missing::Shrunk);
         day.insert("d");
+        assert_eq!(day.missing(&["a", "b", "c", "d", "e", "f"]), Missing::Keys(vec!["e", "f"]));
         day.insert("e");
-        assert_eq!(day.missing(&all, |key| key > "c"), Missing::Keys(vec![]));
+        assert_eq!(day.missing(&all), Missing::Keys(vec![]));
     }
 
     #[test]
@@ -274,6 +258,6 @@ mod tests {
         let mut day = seen(&["a"]);
         day.trouble();
         assert!(!day.is_closable());
-        assert_eq!(day.missing(&["a", "b"], |_| false), Missing::Keys(vec!["b"]));
+        assert_eq!(day.missing(&["a", "b"]), Missing::Keys(vec!["b"]));
     }
 }

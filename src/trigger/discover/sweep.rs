@@ -4,8 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Bound;
 
-use jiff::{SignedDuration, Timestamp};
-
 use super::super::checkpoint::Change;
 use super::super::checkpoint::seen::Missing;
 use super::super::commit::Ledger;
@@ -33,7 +31,6 @@ impl Sweep {
         &mut self,
         lanes: &BTreeSet<Lane>,
         prefix: &str,
-        window: SignedDuration,
         lister: &Lister,
         ledger: &Ledger,
     ) -> Result<Vec<Object>, Stopped> {
@@ -59,7 +56,7 @@ impl Sweep {
                 break;
             }
             if self.day != Some(day) {
-                self.settle(window, ledger, &mut stragglers).await?;
+                self.settle(ledger, &mut stragglers).await?;
                 self.day = Some(day);
             }
             let is_wanted = || ledger.look(|checkpoint| checkpoint.origin().wants(&object));
@@ -68,7 +65,7 @@ impl Sweep {
             }
         }
         if is_over {
-            self.settle(window, ledger, &mut stragglers).await?;
+            self.settle(ledger, &mut stragglers).await?;
             self.behind = None;
             self.lane = lanes.range((Bound::Excluded(&lane), Bound::Unbounded)).next().cloned();
         } else {
@@ -78,29 +75,19 @@ impl Sweep {
     }
 
     /// The day is listed to its end: what of it is not done?
-    async fn settle(
-        &mut self,
-        window: SignedDuration,
-        ledger: &Ledger,
-        stragglers: &mut Vec<Object>,
-    ) -> Result<(), Stopped> {
+    async fn settle(&mut self, ledger: &Ledger, stragglers: &mut Vec<Object>) -> Result<(), Stopped> {
         self.day = None;
         let mut places: BTreeMap<(String, Day), Vec<Object>> = BTreeMap::new();
         for object in self.objects.drain(..) {
             let Place { flow_log, day } = object.place();
             places.entry((flow_log.to_owned(), day)).or_default().push(object);
         }
-        for ((flow_log, day), objects) in places {
+        for ((flow_log, day), mut objects) in places {
             let place = Place { flow_log: &flow_log, day };
             let seen = ledger.look(|checkpoint| checkpoint.seen(place).cloned()).unwrap_or_default();
-            let closed_at = day.end().and_then(|end| end.checked_add(window).ok()).unwrap_or(Timestamp::MAX);
-            let young: HashSet<&str> = objects
-                .iter()
-                .filter(|object| object.last_modified > closed_at)
-                .map(|object| object.key.as_str())
-                .collect();
+            objects.sort_by_key(|object| object.last_modified);
             let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
-            let change = match seen.missing(&keys, |key| young.contains(key)) {
+            let change = match seen.missing(&keys) {
                 Missing::Keys(missing) if missing.is_empty() => {
                     (!seen.is_closed()).then(|| Change::closed(&flow_log, day))
                 }
