@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod kill;
 mod late;
 mod life;
 mod state;

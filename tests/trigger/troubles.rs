@@ -1,7 +1,5 @@
 //! What goes wrong every day must not lose a record, nor send one twice.
 
-use std::time::Duration;
-
 use support::platform::Endpoint;
 use support::s3::{Operation, Rule, Trouble};
 use support::script::Fault;
@@ -199,35 +197,6 @@ async fn a_gzip_of_several_members_arrives_whole() {
     }
     world.all_arrive(&process).await;
     stop(process).await;
-}
-
-/// Guarantee 5: SIGKILL at any moment loses nothing and repeats at most the one batch that was in flight.
-#[tokio::test]
-async fn sigkill_at_any_moment_loses_nothing_and_repeats_at_most_one_batch_under_its_id() {
-    let mut world = World::new().await;
-    world.argument("start_from", "beginning").argument("chunk_size", 10);
-    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
-    for _ in 0..20 {
-        world.put(&flow_log, 5, 33);
-    }
-    // An answer that takes its time makes it likely that the kill meets a batch in flight.
-    for kill in 1..=8 {
-        world.platform.script(Endpoint::Events).always(Fault::Delay(Duration::from_millis(20)));
-        let mut process = world.module().start();
-        let events = world.platform.received_at(Endpoint::Events).len();
-        let moved = || world.platform.received_at(Endpoint::Events).len() >= events + kill;
-        assert!(eventually(PATIENCE, moved).await, "{}", process.stderr().text());
-        process.kill();
-        process.exited(PATIENCE).await.unwrap();
-    }
-    world.platform.script(Endpoint::Events).clear();
-    let process = world.module().start();
-    // Repeats have an ID that came before; without them each record is there once.
-    world.all_arrive(&process).await;
-    stop(process).await;
-    let repeats = world.platform.events().iter().filter(|event| event.is_repeat).count();
-    assert!(repeats <= 8, "{repeats} repeats for 8 kills");
-    assert_eq!(world.batch_folders(), 0);
 }
 
 /// Guarantee 6: SIGTERM at any moment ends the process within 10 s with exit code 0, loses nothing and repeats
