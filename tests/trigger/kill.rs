@@ -30,7 +30,6 @@ async fn kill_often(seed: u64, kills: usize) {
         world.platform.script(Endpoint::Events).always(delay);
         let count = || world.s3.requests().len() + world.platform.received().len();
         let before = count();
-        let repeats = repeats(&world);
         let mut process = world.module().start();
         let moment = before + random.usize(1..30);
         assert!(
@@ -42,15 +41,12 @@ async fn kill_often(seed: u64, kills: usize) {
         assert!(ended.is_none(), "seed {seed}, kill {kill}: {}", process.stderr().text());
         process.kill();
         process.exited(PATIENCE).await.unwrap();
-        let repeated = self::repeats(&world) - repeats;
-        assert!(repeated <= 1, "seed {seed}, kill {kill}: {repeated} repeats");
+        // What was on its way at a kill may still be accepted, so that only the sum is certain.
+        let repeats = world.platform.events().iter().filter(|event| event.is_repeat).count();
+        assert!(repeats < kill, "seed {seed}, kill {kill}: {repeats} repeats");
     }
     world.platform.script(Endpoint::Events).clear();
-    println!(
-        "seed {seed}: {} batches, {} repeats before the last start",
-        world.platform.events().len(),
-        repeats(&world)
-    );
+    eprintln!("seed {seed}: {} batches before the last start", world.platform.events().len());
     let process = world.module().start();
     // Repeats have an ID that came before; without them each record is there once.
     world.all_arrive(&process).await;
@@ -62,8 +58,4 @@ async fn kill_often(seed: u64, kills: usize) {
         assert_eq!(first.records(), repeat.records(), "seed {seed}: the same ID, another content");
     }
     assert_eq!(world.batch_folders(), 0, "seed {seed}");
-}
-
-fn repeats(world: &World) -> usize {
-    world.platform.events().iter().filter(|event| event.is_repeat).count()
 }
