@@ -17,6 +17,7 @@ pub mod presence;
 pub mod record;
 pub mod resting;
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,9 @@ use crate::shutdown::{Shutdown, Stopped};
 
 /// Time for the last log lines after the order to stop.
 const LAST_LOGS: Duration = Duration::from_secs(2);
+
+/// Objects that failed for one cause that a poll names in the log: the others are counted, or nobody could read the log.
+const NAMED: u64 = 20;
 
 /// What keeps the trigger from starting at all: it cannot even tell the platform.
 #[derive(Debug, thiserror::Error)]
@@ -179,6 +183,25 @@ struct Poll {
     failed: u64,
     records: u64,
     batches: u64,
+    /// How many objects failed for each cause.
+    causes: BTreeMap<&'static str, u64>,
+}
+
+impl Poll {
+    fn tell(&self) {
+        for (cause, count) in self.causes.iter().filter(|(_, count)| **count > NAMED) {
+            let objects = count - NAMED;
+            tracing::warn!(
+                objects,
+                cause,
+                "more objects could not be read for the same cause, they are tried again later"
+            );
+        }
+        let Self { objects, failed, records, batches, .. } = *self;
+        if objects + failed > 0 {
+            tracing::info!(objects, failed, records, batches, "poll ended");
+        }
+    }
 }
 
 impl Trigger {
@@ -186,13 +209,11 @@ impl Trigger {
     /// delivers those found.
     async fn poll(&mut self, discovery: &mut Discovery) -> Result<Found, Stopped> {
         self.poll = Poll::default();
+        self.resting.poll();
         let (names, named) = mpsc::channel(1_000);
         let (found, ()) = tokio::try_join!(discovery.poll(names), self.deliver(named))?;
         discovery.settle().await?;
-        let Poll { objects, failed, records, batches } = self.poll;
-        if objects + failed > 0 {
-            tracing::info!(objects, failed, records, batches, "poll ended");
-        }
+        self.poll.tell();
         Ok(found)
     }
 
@@ -235,7 +256,7 @@ impl Trigger {
             }
         }
         batch.end(&opened.object, position);
-        self.resting.done(&opened.object.key);
+        self.resting.done(&opened.object);
         self.poll.objects += 1;
         self.delivery.metrics.objects_delivered.inc();
         Ok(())
@@ -279,14 +300,18 @@ impl Trigger {
         if batch.covers().iter().any(|cover| cover.key == key) {
             self.hand_over(batch).await?;
         }
-        let attempts = self.resting.failed(key);
+        let attempts = self.resting.failed(object);
         if error.is_poison() && Resting::is_hopeless(attempts) {
             tracing::error!(key, cause = %error, attempts, "object rejected: its records, or the rest of them, are not delivered");
             self.delivery.metrics.object_rejected(error.cause());
-            self.resting.done(key);
+            self.resting.done(object);
             return self.ledger.reject(object, error.cause()).await;
         }
-        if error.is_gone() {
+        let same = self.poll.causes.entry(error.cause()).or_default();
+        *same += 1;
+        if *same > NAMED {
+            tracing::debug!(key, cause = %error, attempts, "object could not be read");
+        } else if error.is_gone() {
             tracing::warn!(key, cause = %error, "object is gone since it was listed");
         } else {
             tracing::warn!(key, cause = %error, attempts, "object could not be read, it is tried again later");

@@ -149,7 +149,7 @@ impl Discovery {
         while !self.is_loose && self.sweep_credit >= 1.0 && named.left > 0 {
             self.sweep_credit -= 1.0;
             let stragglers = self.sweep.step(&self.lanes, &self.prefix, &self.lister, &self.ledger).await?;
-            for object in stragglers.into_iter().filter(|object| !self.resting.contains(&object.key)) {
+            for object in stragglers.into_iter().filter(|object| !self.resting.contains(object)) {
                 named.name(object).await?;
             }
         }
@@ -251,7 +251,7 @@ impl Discovery {
                 }
                 let is_new = || {
                     self.ledger.look(|checkpoint| checkpoint.wants(&object))
-                        && !self.resting.contains(&object.key)
+                        && !self.resting.contains(&object)
                 };
                 if object.body_bytes == 0 || !is_flow_log(&object.key, &self.prefix) || !is_new() {
                     continue;

@@ -10,6 +10,7 @@ mod bad_input;
 mod kill;
 mod late;
 mod life;
+mod poison;
 mod state;
 mod troubles;
 mod world;

@@ -9,7 +9,7 @@ use support::script::Fault;
 use crate::world::{PATIENCE, World, stop};
 
 /// The files of the state with this ending, sorted.
-fn files(world: &World, ending: &str) -> Vec<PathBuf> {
+pub fn files(world: &World, ending: &str) -> Vec<PathBuf> {
     let state = world.storage.path().join("aws-flowlogs_state");
     let folders = std::fs::read_dir(state).unwrap().map(|folder| folder.unwrap().path());
     let files =

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use support::flowlogs::{FlowLog, Generator, LogObject};
 use support::module::{Module, Process};
 use support::platform::{Platform, Setup};
-use support::s3::{Control, Server};
+use support::s3::{Control, Operation, Request, Server};
 use support::{eventually, free_port};
 use tempfile::TempDir;
 
@@ -81,9 +81,9 @@ impl World {
 
     /// Starts the trigger and waits until it has looked into the bucket for the first time.
     pub async fn start(&self) -> Process {
-        let listed = self.s3.count(support::s3::Operation::List);
+        let listed = self.s3.count(Operation::List);
         let process = self.module().start();
-        let looked = || self.s3.count(support::s3::Operation::List) > listed + 1;
+        let looked = || self.s3.count(Operation::List) > listed + 1;
         assert!(eventually(PATIENCE, looked).await, "no LIST came:\n{}", process.stderr().text());
         process
     }
@@ -122,6 +122,20 @@ impl World {
         }
         difference.retain(|_, count| *count != 0);
         assert!(difference.is_empty(), "lost (-) or too many (+): {difference:#?}");
+    }
+
+    /// The value of a metric with its labels, e.g. `aws_flowlogs_objects_failed_total{cause="gone"}`; 0 if it is absent.
+    pub async fn metric(&self, name: &str) -> f64 {
+        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0.0, |value| value.parse().unwrap())
+    }
+
+    /// How often an object was read so far.
+    pub fn reads(&self, key: &str) -> usize {
+        let is_read = |request: &&Request| request.operation == Operation::Get && request.key == key;
+        self.s3.requests().iter().filter(is_read).count()
     }
 
     /// What the state file and the batches' folders left in the storage.

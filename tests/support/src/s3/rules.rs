@@ -18,6 +18,8 @@ use crate::wire::{BoxError, Ending};
 pub enum Trouble {
     /// An error of S3 in place of an answer, e.g. 503 `SlowDown`.
     Error(u16, &'static str),
+    /// The same with a message of the test's choice: for some refusals it is the message that tells them apart.
+    ErrorSaying(u16, &'static str, &'static str),
     /// 301 `PermanentRedirect`, naming this region: the bucket lives there.
     WrongRegion(&'static str),
     /// 400 `AuthorizationHeaderMalformed`, expecting this region in the signature.
@@ -45,6 +47,13 @@ impl Trouble {
     pub const INVALID_OBJECT_STATE: Self = Self::Error(403, "InvalidObjectState");
     /// 400 `KMS.DisabledException`: the object's key is disabled.
     pub const KMS_DISABLED: Self = Self::Error(400, "KMS.DisabledException");
+    /// 403 `AccessDenied` in the words for an object whose KMS key the caller may not use.
+    pub const KMS_DENIED: Self = Self::ErrorSaying(
+        403,
+        "AccessDenied",
+        "User: arn:aws:iam::111111111111:user/flowlogs is not authorized to perform: kms:Decrypt on the resource \
+         associated with this ciphertext because no identity-based policy allows the kms:Decrypt action",
+    );
     /// 404 `NoSuchKey`: gone between the listing and the read.
     pub const NO_SUCH_KEY: Self = Self::Error(404, "NoSuchKey");
     /// 503 `SlowDown`: too many requests.
@@ -116,6 +125,7 @@ pub(super) async fn play(
             answer.await
         }
         Some(Trouble::Error(status, code)) => error(status, code, "As the test asked for.", request, ""),
+        Some(Trouble::ErrorSaying(status, code, message)) => error(status, code, message, request, ""),
         Some(Trouble::WrongRegion(region)) => permanent_redirect(region, request),
         Some(Trouble::WrongSigningRegion(region)) => {
             let message =
