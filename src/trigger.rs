@@ -317,7 +317,7 @@ impl Trigger {
             tracing::warn!(key, cause = %error, attempts, "object could not be read, it is tried again later");
         }
         let place = object.place();
-        if self.ledger.look(|checkpoint| checkpoint.seen(place).is_none_or(Seen::is_closable)) {
+        if self.ledger.look(|checkpoint| checkpoint.seen(&place).is_none_or(Seen::is_closable)) {
             self.ledger.change(&[Change::troubled(place)]).await?;
         }
         Ok(())

@@ -139,23 +139,27 @@ impl Change {
     }
 
     /// An object of this place could not be read: the day stays open until it could.
-    pub fn troubled(place: Place<'_>) -> Self {
-        Self(Step::Troubled { flow_log: place.flow_log.to_owned(), day: place.day })
+    pub fn troubled(place: Place) -> Self {
+        let Place { flow_log, day } = place;
+        Self(Step::Troubled { flow_log, day })
     }
 
     /// All objects of a day are done, and it is too old for more than stragglers.
-    pub fn closed(flow_log: &str, day: Day) -> Self {
-        Self(Step::Closed { flow_log: flow_log.to_owned(), day })
+    pub fn closed(place: Place) -> Self {
+        let Place { flow_log, day } = place;
+        Self(Step::Closed { flow_log, day })
     }
 
     /// These are the objects of a closed day that are left, all of them done.
-    pub fn closed_with(flow_log: &str, day: Day, keys: &[&str]) -> Self {
-        Self(Step::ClosedWith { flow_log: flow_log.to_owned(), day, digest: Digest::of(keys) })
+    pub fn closed_with(place: Place, keys: &[&str]) -> Self {
+        let Place { flow_log, day } = place;
+        Self(Step::ClosedWith { flow_log, day, digest: Digest::of(keys) })
     }
 
     /// It cannot be told which objects of a closed day are done: all of it is delivered again.
-    pub fn reopened(place: Place<'_>) -> Self {
-        Self(Step::Reopened { flow_log: place.flow_log.to_owned(), day: place.day })
+    pub fn reopened(place: Place) -> Self {
+        let Place { flow_log, day } = place;
+        Self(Step::Reopened { flow_log, day })
     }
 
     /// In this folder of days, those before `day` are done but for stragglers.
@@ -236,8 +240,7 @@ impl Checkpoint {
 
     fn done(&mut self, key: &str, day: Day) {
         self.partial.remove(key);
-        let flow_log = LogName::of(key).map_or("", |name| name.flow_log);
-        self.day(flow_log, day).insert(key);
+        self.day(&Place::on(day, key).flow_log, day).insert(key);
     }
 
     fn day(&mut self, flow_log: &str, day: Day) -> &mut Seen {
@@ -250,13 +253,13 @@ impl Checkpoint {
     }
 
     /// What is known of a flow log's day.
-    pub fn seen(&self, place: Place<'_>) -> Option<&Seen> {
-        self.logs.get(place.flow_log)?.get(&place.day)
+    pub fn seen(&self, place: &Place) -> Option<&Seen> {
+        self.logs.get(&place.flow_log)?.get(&place.day)
     }
 
     /// Whether an object is to be delivered: it lies behind the origin and is not done.
     pub fn wants(&self, object: &Object) -> bool {
-        let is_done = || self.seen(object.place()).is_some_and(|seen| seen.contains(&object.key));
+        let is_done = || self.seen(&object.place()).is_some_and(|seen| seen.contains(&object.key));
         self.origin.wants(object) && !is_done()
     }
 
@@ -285,11 +288,11 @@ impl Checkpoint {
         self.floors.get(folder).copied()
     }
 
-    /// The days before `day` that can be closed: flow log and day.
-    pub fn closable(&self, day: Day) -> Vec<(String, Day)> {
+    /// The days before `day` that can be closed.
+    pub fn closable(&self, day: Day) -> Vec<Place> {
         let old = self.logs.iter().flat_map(|(flow_log, days)| {
             let closable = days.range(..day).filter(|(_, seen)| seen.is_closable());
-            closable.map(|(day, _)| (flow_log.clone(), *day))
+            closable.map(|(day, _)| Place { flow_log: flow_log.clone(), day: *day })
         });
         old.collect()
     }

@@ -169,7 +169,7 @@ impl Discovery {
         let known = self.lanes.iter().map(|lane| floor(lane.folder())).min().flatten();
         if let Some(lowest) = known.filter(|_| !self.is_loose) {
             let closable = self.ledger.look(|checkpoint| checkpoint.closable(lowest));
-            changes.extend(closable.into_iter().map(|(flow_log, day)| Change::closed(&flow_log, day)));
+            changes.extend(closable.into_iter().map(Change::closed));
         }
         if changes.is_empty() { Ok(()) } else { self.ledger.change(&changes).await }
     }

@@ -5,6 +5,7 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::discover::lane::Lane;
 use crate::s3::Object;
 
 /// A day in UTC as the number `YYYYMMDD`, which sorts as time does.
@@ -12,10 +13,11 @@ use crate::s3::Object;
 pub struct Day(u32);
 
 /// A flow log and a day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place<'a> {
-    /// `<account>_vpcflowlogs_<region>_<flow log id>`; empty for a name that does not tell.
-    pub flow_log: &'a str,
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The folder of account and region, where there is one, and `<account>_vpcflowlogs_<region>_<flow log id>`: copies of
+    /// a flow log in another folder are another one. Empty for a key that does not tell.
+    pub flow_log: String,
     /// The day in the name, else the day on which S3 took the object.
     pub day: Day,
 }
@@ -63,12 +65,20 @@ impl Day {
 
 impl Object {
     /// Where it belongs.
-    pub fn place(&self) -> Place<'_> {
-        let named = LogName::of(&self.key).and_then(|name| {
-            let day = Day::parse(name.time.get(..8)?)?;
-            Some(Place { flow_log: name.flow_log, day })
-        });
-        named.unwrap_or_else(|| Place { flow_log: "", day: Day::of(self.last_modified) })
+    pub fn place(&self) -> Place {
+        let named = LogName::of(&self.key).and_then(|name| Day::parse(name.time.get(..8)?));
+        Place::on(named.unwrap_or_else(|| Day::of(self.last_modified)), &self.key)
+    }
+}
+
+impl Place {
+    /// Where the object of a key belongs, whose day is known.
+    pub fn on(day: Day, key: &str) -> Self {
+        let name = LogName::of(key).map_or("", |name| name.flow_log);
+        let mut flow_log =
+            Lane::around(key).filter(|_| !name.is_empty()).map_or_else(String::new, Lane::into_folder);
+        flow_log.push_str(name);
+        Self { flow_log, day }
     }
 }
 
@@ -128,7 +138,7 @@ mod tests {
         let object =
             Object { key: "exported/part-1.gz".to_owned(), body_bytes: 1, last_modified, etag: None };
         let Place { flow_log, day } = object.place();
-        assert_eq!((flow_log, day), ("", Day::parse("20261122").unwrap()));
+        assert_eq!((flow_log.as_str(), day), ("", Day::parse("20261122").unwrap()));
         assert_eq!(day.end().unwrap().to_string(), "2026-11-23T00:00:00Z");
         assert_eq!(Day::parse("20261399").unwrap().end(), None);
         assert_eq!(day.digits(), ("2026".to_owned(), "11".to_owned(), "22".to_owned()));

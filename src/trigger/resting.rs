@@ -82,7 +82,7 @@ impl Resting {
             return rests.objects.entry(fingerprint).or_insert_with(new).again();
         }
         // The poll under way tries all objects of the day: one that can be read is not held back by those before it.
-        let (last, rest) = rests.days.entry(day(object.place())).or_insert_with(|| (0, new()));
+        let (last, rest) = rests.days.entry(day(&object.place())).or_insert_with(|| (0, new()));
         if std::mem::replace(last, poll) != poll {
             rest.again();
         }
@@ -99,7 +99,7 @@ impl Resting {
         let mut rests = self.lock();
         rests.objects.remove(&Fingerprint::of(&object.key));
         if !rests.days.is_empty() {
-            rests.days.remove(&day(object.place()));
+            rests.days.remove(&day(&object.place()));
         }
     }
 
@@ -110,7 +110,7 @@ impl Resting {
         let rests_itself =
             || rests.objects.get(&Fingerprint::of(&object.key)).is_some_and(|rest| !rest.is_over());
         let rests_with_day = || {
-            let day = rests.days.get(&day(object.place()));
+            let day = rests.days.get(&day(&object.place()));
             day.is_some_and(|(poll, rest)| *poll != rests.poll && !rest.is_over())
         };
         (!rests.objects.is_empty() && rests_itself()) || (!rests.days.is_empty() && rests_with_day())
@@ -121,7 +121,7 @@ impl Resting {
     }
 }
 
-fn day(place: Place<'_>) -> Fingerprint {
+fn day(place: &Place) -> Fingerprint {
     Fingerprint::of(&format!("{place:?}"))
 }
 

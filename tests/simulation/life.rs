@@ -62,7 +62,10 @@ pub(crate) fn run(plan: &Plan, is_told: bool) -> Result<Outcome, String> {
         Err(text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
     });
     if is_told {
-        println!("{plan:#?}\n{}", world.state.lock().unwrap_or_else(|lock| lock.into_inner()).history);
+        println!(
+            "{plan:#?}\n{}",
+            world.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).history
+        );
     }
     ended?;
     check::violation(&world, &configuration).map_or(Ok(()), Err)?;
@@ -80,17 +83,8 @@ struct Instance {
 impl Instance {
     fn start(world: &Arc<World>, configuration: &TriggerConfiguration, number: usize) -> Self {
         let shutdown = Shutdown::default();
-        let (metrics, _) = Metrics::new();
-        let at = || Arc::clone(world);
-        let store = SimulatedBucket { world: at(), instance: number };
-        let bucket = Bucket::over(&configuration.bucket, store, metrics.clone());
-        let delivery = Delivery {
-            storage: Storage::over(SimulatedStorage { world: at(), instance: number }),
-            sink: Arc::new(SimulatedPlatform { world: at(), instance: number }),
-            health: Health::new(),
-            metrics,
-            shutdown: shutdown.clone(),
-        };
+        let (bucket, mut delivery) = parts(world, configuration, number);
+        delivery.shutdown = shutdown.clone();
         let id = uuid::Uuid::from_u128(number as u128);
         let instance = presence::Instance { id, started: Instant::now() };
         let watching = watch(configuration.clone(), bucket, delivery, instance);
@@ -123,7 +117,27 @@ impl Instance {
     }
 }
 
-fn in_runtime(life: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+/// What an instance works with.
+pub(crate) fn parts(
+    world: &Arc<World>,
+    configuration: &TriggerConfiguration,
+    instance: usize,
+) -> (Bucket, Delivery) {
+    let (metrics, _) = Metrics::new();
+    let at = || Arc::clone(world);
+    let store = SimulatedBucket { world: at(), instance };
+    let bucket = Bucket::over(&configuration.bucket, store, metrics.clone());
+    let delivery = Delivery {
+        storage: Storage::over(SimulatedStorage { world: at(), instance }),
+        sink: Arc::new(SimulatedPlatform { world: at(), instance }),
+        health: Health::new(),
+        metrics,
+        shutdown: Shutdown::default(),
+    };
+    (bucket, delivery)
+}
+
+pub(crate) fn in_runtime<T>(life: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     // One thread for what blocks, so that objects are decoded in the order in which they were opened.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -203,7 +217,7 @@ async fn settle(
     instance.stop(world).await
 }
 
-async fn pass(time: Duration) {
+pub(crate) async fn pass(time: Duration) {
     #[expect(clippy::disallowed_methods, reason = "the clock is paused: no time passes")]
     tokio::time::sleep(time).await;
 }

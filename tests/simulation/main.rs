@@ -12,6 +12,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
+    clippy::string_slice,
     clippy::unwrap_used,
     reason = "the code of a test outside its functions: what breaks ends the test"
 )]
@@ -23,6 +24,7 @@ mod life;
 mod plan;
 mod platform;
 mod storage;
+mod walk;
 mod world;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -75,7 +77,7 @@ fn whatever_goes_wrong_each_listed_record_is_delivered_or_named_as_rejected() {
     let schedules = number("SCHEDULES").unwrap_or(SCHEDULES);
     match run_all(0..schedules, Plan::of) {
         Ok(steps) => {
-            println!("{schedules} schedules, {steps} calls to the bucket, the storage and the platform")
+            println!("{schedules} schedules, {steps} calls to the bucket, the storage and the platform");
         }
         Err((seed, violation)) => {
             panic!("{violation}\nSEED={seed} cargo test --test simulation a_seed -- --nocapture replays it")

@@ -204,7 +204,8 @@ impl Shape<'_> {
             return format!("exported/{}/part-{number}.gz", number % 3);
         }
         let lane = dice.below("lane", self.lanes);
-        let (account, region) = (format!("1{}", lane % 2), ["eu-west-3", "us-east-1"][usize::from(lane > 1)]);
+        let (account, region) =
+            (format!("11111111111{}", lane % 2), ["eu-west-3", "us-east-1"][usize::from(lane > 1)]);
         // A flow log keeps its layout.
         let flow_log = dice.below("flow log", 3);
         let hours = if flow_log == 1 { ("/%H", "/hour=%H") } else { ("", "") };

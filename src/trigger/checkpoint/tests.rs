@@ -62,8 +62,8 @@ fn a_closed_day_wants_nothing_until_it_is_opened_again() {
     checkpoint.apply(&committed(&[cover(&a, 7, true)]));
     let next = Day::of("2026-11-23T00:00:00Z".parse().unwrap());
     assert_eq!(checkpoint.closable(place.day), []);
-    assert_eq!(checkpoint.closable(next), [(place.flow_log.to_owned(), place.day)]);
-    checkpoint.apply(&Change::closed(place.flow_log, place.day));
+    assert_eq!(checkpoint.closable(next), std::slice::from_ref(&place));
+    checkpoint.apply(&Change::closed(place.clone()));
     assert!(!checkpoint.wants(&b), "the sweep decides about stragglers");
     assert_eq!(checkpoint.closable(next), []);
     checkpoint.apply(&Change::reopened(place));

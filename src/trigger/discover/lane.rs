@@ -16,28 +16,44 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// The lane that a key or a prefix lies in, if it names account and region to the end.
+    /// The lane that a key or a prefix lies in, if it names account and region to the end:
+    /// `AWSLogs/<account>/vpcflowlogs/<region>/`, the same with names and `=` before the values, and either also with the
+    /// folder of an organisation behind `AWSLogs/`.
     pub fn around(path: &str) -> Option<Self> {
-        let start = if path.starts_with("AWSLogs/") { 0 } else { path.find("/AWSLogs/")? + 1 };
-        let mut parts = path.get(start..)?.split('/');
-        let (_, account, service, region) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        parts.next()?;
-        let hive = (|| {
-            let account = account.strip_prefix("aws-account-id=")?;
-            Some((account, service.strip_prefix("aws-service=")?, region.strip_prefix("aws-region=")?))
-        })();
-        let is_hive = hive.is_some();
-        let (account_name, service_name, region_name) = hive.unwrap_or((account, service, region));
-        if service_name != "vpcflowlogs" || account_name.is_empty() || region_name.is_empty() {
-            return None;
+        let mut length = below_aws_logs(path)?;
+        let mut parts = path.get(length..)?.split('/').peekable();
+        for _ in 0..=ABOVE_ACCOUNT {
+            let account = parts.next()?;
+            length += account.len() + 1;
+            let is_hive = account.starts_with(HIVE_ACCOUNT);
+            let service = if is_hive { HIVE_SERVICE } else { SERVICE };
+            if account.is_empty() || account == HIVE_ACCOUNT || parts.peek() != Some(&service) {
+                continue;
+            }
+            let region = parts.nth(1)?;
+            parts.next()?;
+            let is_named = if is_hive {
+                region.strip_prefix("aws-region=").is_some_and(|region| !region.is_empty())
+            } else {
+                !region.is_empty()
+            };
+            length += service.len() + region.len() + 2;
+            return path
+                .get(..length)
+                .filter(|_| is_named)
+                .map(|folder| Self { folder: folder.to_owned(), is_hive });
         }
-        let length = start + "AWSLogs/".len() + account.len() + service.len() + region.len() + 3;
-        Some(Self { folder: path.get(..length)?.to_owned(), is_hive })
+        None
     }
 
     /// The folder with its `/`.
     pub fn folder(&self) -> &str {
         &self.folder
+    }
+
+    /// The folder with its `/`.
+    pub fn into_folder(self) -> String {
+        self.folder
     }
 
     /// The folder of a day.
@@ -78,13 +94,42 @@ impl Lane {
     }
 }
 
-/// Whether there may be lanes below a folder: above `AWSLogs/` anywhere, below it only in the folders of flow logs.
+/// Whether there may be lanes below a folder: above an account anywhere, below it only in the folder of flow logs.
 pub fn leads_to_lanes(folder: &str) -> bool {
-    let mut below = folder.split('/').skip_while(|part| *part != "AWSLogs").skip(2);
-    match below.next() {
-        None | Some("") => true,
-        Some(service) => matches!(service, "vpcflowlogs" | "aws-service=vpcflowlogs"),
+    let Some(below) = below_aws_logs(folder).and_then(|start| folder.get(start..)) else { return true };
+    let mut parts = below.split('/').skip_while(|part| !is_account(part)).skip(1);
+    match parts.next() {
+        None | Some("") => below.matches('/').count() <= ABOVE_ACCOUNT + 1,
+        Some(service) => service == SERVICE || service == HIVE_SERVICE,
     }
+}
+
+/// Of an account's folder, the one of its flow logs: what else it holds need not be listed. Other folders stay.
+pub fn flow_logs_of_account(folder: String) -> String {
+    let name = folder.strip_suffix('/').and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+    if below_aws_logs(&folder).is_none() || !is_account(name) {
+        return folder;
+    }
+    let service = if name.starts_with(HIVE_ACCOUNT) { HIVE_SERVICE } else { SERVICE };
+    folder + service + "/"
+}
+
+/// Folders between `AWSLogs/` and that of an account: none, or that of an organisation.
+const ABOVE_ACCOUNT: usize = 1;
+const SERVICE: &str = "vpcflowlogs";
+const HIVE_SERVICE: &str = "aws-service=vpcflowlogs";
+const HIVE_ACCOUNT: &str = "aws-account-id=";
+
+/// Where the path below `AWSLogs/` begins.
+fn below_aws_logs(path: &str) -> Option<usize> {
+    const FOLDER: &str = "AWSLogs/";
+    let start = if path.starts_with(FOLDER) { 0 } else { path.find("/AWSLogs/")? + 1 };
+    Some(start + FOLDER.len())
+}
+
+fn is_account(folder: &str) -> bool {
+    let number = folder.strip_prefix(HIVE_ACCOUNT).unwrap_or(folder);
+    number.len() == 12 && number.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 /// Whether a key is that of a flow log. Below a prefix that the user gave, a key in no layout of AWS counts as one too;
@@ -172,13 +217,18 @@ mod tests {
             "",
             "a/",
             "AWSLogs/",
-            "AWSLogs/1/",
-            "x/AWSLogs/1/vpcflowlogs/",
-            "AWSLogs/aws-account-id=1/aws-service=vpcflowlogs/",
+            "AWSLogs/111111111111/",
+            "x/AWSLogs/111111111111/vpcflowlogs/",
+            "AWSLogs/aws-account-id=111111111111/aws-service=vpcflowlogs/",
         ] {
             assert!(leads_to_lanes(folder), "{folder}");
         }
-        for folder in ["AWSLogs/1/CloudTrail/", "x/AWSLogs/aws-account-id=1/aws-service=elb/"] {
+        for folder in [
+            "AWSLogs/111111111111/CloudTrail/",
+            "AWSLogs/o-1/111111111111/CloudTrail/",
+            "AWSLogs/a/b/c/",
+            "x/AWSLogs/aws-account-id=111111111111/aws-service=elb/",
+        ] {
             assert!(!leads_to_lanes(folder), "{folder}");
         }
     }

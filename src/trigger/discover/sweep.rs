@@ -77,19 +77,17 @@ impl Sweep {
     /// The day is listed to its end: what of it is not done?
     async fn settle(&mut self, ledger: &Ledger, stragglers: &mut Vec<Object>) -> Result<(), Stopped> {
         self.day = None;
-        let mut places: BTreeMap<(String, Day), Vec<Object>> = BTreeMap::new();
+        let mut places: BTreeMap<Place, Vec<Object>> = BTreeMap::new();
         for object in self.objects.drain(..) {
-            let Place { flow_log, day } = object.place();
-            places.entry((flow_log.to_owned(), day)).or_default().push(object);
+            places.entry(object.place()).or_default().push(object);
         }
-        for ((flow_log, day), mut objects) in places {
-            let place = Place { flow_log: &flow_log, day };
-            let seen = ledger.look(|checkpoint| checkpoint.seen(place).cloned()).unwrap_or_default();
+        for (place, mut objects) in places {
+            let seen = ledger.look(|checkpoint| checkpoint.seen(&place).cloned()).unwrap_or_default();
             objects.sort_by_key(|object| object.last_modified);
             let keys: Vec<&str> = objects.iter().map(|object| object.key.as_str()).collect();
             let change = match seen.missing(&keys) {
                 Missing::Keys(missing) if missing.is_empty() => {
-                    (!seen.is_closed()).then(|| Change::closed(&flow_log, day))
+                    (!seen.is_closed()).then(|| Change::closed(place))
                 }
                 Missing::Keys(missing) => {
                     let missing: HashSet<&str> = missing.into_iter().collect();
@@ -99,11 +97,11 @@ impl Sweep {
                     None
                 }
                 // Old objects expire. What is left is what was sent; a straggler of that age has no claim to be sought.
-                Missing::Shrunk => Some(Change::closed_with(&flow_log, day, &keys)),
+                Missing::Shrunk => Some(Change::closed_with(place, &keys)),
                 Missing::Unknown => {
                     tracing::warn!(
-                        flow_log,
-                        ?day,
+                        flow_log = place.flow_log,
+                        day = ?place.day,
                         objects = keys.len(),
                         "objects came very late and cannot be told from those sent before; the day is sent again"
                     );

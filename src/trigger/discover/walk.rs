@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::Lister;
-use super::lane::{Lane, is_flow_log, leads_to_lanes};
+use super::lane::{Lane, flow_logs_of_account, is_flow_log, leads_to_lanes};
 use crate::s3::ListRequest;
 use crate::shutdown::Stopped;
 
@@ -22,18 +22,6 @@ pub struct Layout {
     pub loose: Option<String>,
     /// Calls that the walk cost.
     pub calls: f64,
-}
-
-/// Of an account's folder, the one of its flow logs: what else it holds need not be listed. Other folders stay.
-fn flow_logs_of_account(folder: String) -> String {
-    let account = folder.strip_suffix('/').and_then(|folder| folder.rsplit_once('/'));
-    match account {
-        Some((above, account)) if above == "AWSLogs" || above.ends_with("/AWSLogs") => {
-            let is_hive = account.starts_with("aws-account-id=");
-            folder + if is_hive { "aws-service=vpcflowlogs/" } else { "vpcflowlogs/" }
-        }
-        _ => folder,
-    }
 }
 
 /// Walks the folders below `prefix`.
