@@ -6,12 +6,13 @@
     reason = "the code of a test outside its functions: what breaks ends the test"
 )]
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
-use support::flowlogs::FlowLog;
-use support::module::Module;
+use serde_json::{Value, json};
+use support::flowlogs::{FlowLog, Generator};
+use support::module::{Module, Process};
 use support::platform::{Platform, Setup};
 use support::s3::{Operation, Request, Server};
 use support::{eventually, free_port};
@@ -53,17 +54,8 @@ async fn measure(prefix: &str, flow_logs: &[FlowLog], days: i64, polls: usize) -
     fill(first, times[0] - behind);
     let storage = tempfile::tempdir().unwrap();
     let platform = Platform::start(Setup::new(storage.path())).await;
-    let account = json!({"aws_access_key": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "secret", "aws_region_name": "eu-west-3"});
-    let mut process = Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), "fetch_flowlogs")
-        .value("module_configuration", account)
-        .value("trigger_configuration", json!({"bucket_name": BUCKET, "prefix": prefix, "frequency": 1}))
-        .value("token", platform.token())
-        .value("url_callback", platform.url_callback())
-        .value("liveness_port", free_port())
-        .value("metrics_port", free_port())
-        .storage(storage.path())
-        .aws_endpoint(&server.endpoint_url())
-        .start();
+    let arguments = json!({"bucket_name": BUCKET, "prefix": prefix, "frequency": 1});
+    let mut process = start(&server, &platform, storage.path(), &arguments);
     // A poll begins with the first lane.
     let lists = || -> Vec<Request> {
         s3.requests().into_iter().filter(|request| request.operation == Operation::List).collect()
@@ -98,11 +90,47 @@ async fn measure(prefix: &str, flow_logs: &[FlowLog], days: i64, polls: usize) -
         let starts = polls_of(&lists());
         calls.extend(starts[before..].windows(2).map(|poll| poll[1] - poll[0]));
     }
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak_kib = peak.trim().trim_end_matches(" kB").parse().unwrap();
+    let peak_kib = peak_kib(&process);
     process.stop(Duration::from_secs(10)).await.unwrap();
     Measured { calls, peak_kib, gets: s3.count(Operation::Get) }
+}
+
+fn start(server: &Server, platform: &Platform, storage: &Path, arguments: &Value) -> Process {
+    let account = json!({"aws_access_key": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "secret", "aws_region_name": "eu-west-3"});
+    Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), "fetch_flowlogs")
+        .value("module_configuration", account)
+        .value("trigger_configuration", arguments)
+        .value("token", platform.token())
+        .value("url_callback", platform.url_callback())
+        .value("liveness_port", free_port())
+        .value("metrics_port", free_port())
+        .storage(storage)
+        .aws_endpoint(&server.endpoint_url())
+        .start()
+}
+
+/// The most memory that a process has used, in KiB.
+fn peak_kib(process: &Process) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// 200 flow logs in 50 lanes.
+fn two_hundred_flow_logs() -> Vec<FlowLog> {
+    let mut flow_logs = Vec::new();
+    for account in 0..10 {
+        for region in ["eu-west-1", "eu-west-2", "eu-west-3", "us-east-1", "us-west-2"] {
+            for id in 0..4 {
+                flow_logs.push(FlowLog::new(
+                    &format!("{account:012}"),
+                    region,
+                    &format!("fl-0{account}{id}"),
+                ));
+            }
+        }
+    }
+    flow_logs
 }
 
 /// Calls of a poll, on average.
@@ -116,16 +144,9 @@ fn mean(measured: &Measured) -> f64 {
 #[tokio::test]
 async fn a_million_objects_of_two_hundred_flow_logs_cost_150_calls_a_poll_at_most() {
     for is_hive in [false, true] {
-        let mut flow_logs = Vec::new();
-        for account in 0..10 {
-            for region in ["eu-west-1", "eu-west-2", "eu-west-3", "us-east-1", "us-west-2"] {
-                for id in 0..4 {
-                    let flow_log =
-                        FlowLog::new(&format!("{account:012}"), region, &format!("fl-0{account}{id}"));
-                    flow_logs.push(if is_hive { flow_log.hive() } else { flow_log });
-                }
-            }
-        }
+        let flow_logs = two_hundred_flow_logs().into_iter();
+        let flow_logs: Vec<_> =
+            flow_logs.map(|flow_log| if is_hive { flow_log.hive() } else { flow_log }).collect();
         let measured = measure("AWSLogs/", &flow_logs, 17, 12).await;
         println!("hive: {is_hive}, calls a poll: {:?}, peak: {} KiB", measured.calls, measured.peak_kib);
         assert!(mean(&measured) <= 150.0, "{:?}", measured.calls);
@@ -154,4 +175,41 @@ async fn a_folder_of_fifty_thousand_keys_a_day_costs_two_calls_a_flow_log_at_mos
     let measured = measure("AWSLogs/", &flow_logs, 3, 12).await;
     println!("calls a poll: {:?}, peak: {} KiB", measured.calls, measured.peak_kib);
     assert!(mean(&measured) <= 1.0 + 2.0 * 174.0, "{:?}", measured.calls);
+}
+
+/// A day of objects, all of them new at the first poll.
+#[tokio::test]
+async fn a_backlog_of_a_day_of_two_hundred_flow_logs_takes_64_mib_of_memory_and_a_mib_of_state() {
+    const OBJECTS: usize = 200 * 288;
+    let server = Server::start("AKIAIOSFODNN7EXAMPLE", "secret").await;
+    let s3 = server.control();
+    s3.create_bucket(BUCKET);
+    let mut generator = Generator::new(1);
+    let now = Timestamp::now();
+    for flow_log in two_hundred_flow_logs() {
+        for interval in 1..=288 {
+            let object = generator.object(&flow_log, now - SignedDuration::from_mins(5 * interval), 10);
+            s3.put(BUCKET, &object.key, object.body());
+        }
+    }
+    let storage = tempfile::tempdir().unwrap();
+    let platform = Platform::start(Setup::new(storage.path())).await;
+    let arguments =
+        json!({"bucket_name": BUCKET, "prefix": "AWSLogs/", "frequency": 1, "start_from": "beginning"});
+    let mut process = start(&server, &platform, storage.path(), &arguments);
+    let stderr = process.stderr();
+    let count = |line: &String| -> Option<usize> {
+        line.split_once("poll ended")?.1.split_once("objects=")?.1.split(' ').next()?.parse().ok()
+    };
+    let delivered = || stderr.all().iter().filter_map(count).sum::<usize>();
+    let done = eventually(PATIENCE, || delivered() == OBJECTS).await;
+    assert!(done, "{} objects: {}", delivered(), stderr.text());
+    let peak_kib = peak_kib(&process);
+    process.stop(Duration::from_secs(10)).await.unwrap();
+    let state = storage.path().join("aws-flowlogs_state").read_dir().unwrap().next().unwrap().unwrap();
+    let files = state.path().read_dir().unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+    let (files, bytes) = files.fold((0, 0), |(files, bytes), length| (files + 1, bytes + length));
+    println!("{bytes} bytes in {files} files, peak: {peak_kib} KiB");
+    assert!(bytes < 1024 * 1024, "{bytes} bytes of state");
+    assert!(peak_kib < 64 * 1024, "{peak_kib} KiB");
 }
