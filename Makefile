@@ -1,10 +1,14 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt clippy doc deny manifests unit
+.PHONY: help demo test lint fmt clippy doc deny manifests unit fuzz
 
 CARGO_DENY_VERSION := 0.20.2
 # Tools that the registry gives are kept here, compiled once, away from the project's own target.
 TOOLS := .tools
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
+# How long each target of `make fuzz` runs.
+SECONDS := 60
 
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +24,7 @@ lint: fmt clippy doc deny ## Format, clippy, docs and dependencies, all without 
 
 fmt: ## Check the format
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 clippy: ## Check with clippy, warnings are errors
 	cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -43,6 +48,20 @@ $(CARGO_DENY):
 
 unit: ## Run every test, the ones of the manifests and of the README included
 	cargo test --workspace --locked
+
+# The toolchain is the stable one, which has no sanitizer: what is found are panics, wrong results, hangs and greed for
+# memory. New inputs go to target/fuzz; what is worth keeping is put into fuzz/corpus by hand, where `make unit` reads it.
+fuzz: $(CARGO_FUZZ) ## Feed random bytes to all that reads bytes from outside; make fuzz SECONDS=300 for longer
+	@for target in events object state values; do \
+		mkdir -p target/fuzz/$$target && \
+		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" RUSTC_BOOTSTRAP=1 cargo fuzz run -D -s none $$target \
+			target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -max_len=65536 -rss_limit_mb=1024 \
+			|| exit 1; \
+	done
+
+$(CARGO_FUZZ):
+	cargo install --locked cargo-fuzz@$(CARGO_FUZZ_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
+	rm -rf $(TOOLS)/target
 
 manifests: ## Write the manifests, the playbook template and the README's tables anew
 	cargo run --quiet --locked -- manifests --write .

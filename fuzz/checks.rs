@@ -1,0 +1,138 @@
+//! What must hold for any bytes that come from outside. The fuzz targets run these on bytes that nobody thought of,
+//! and the test `corpora` on those that are committed in `corpus/`.
+
+use std::collections::HashMap;
+use std::io::{BufReader, Write as _};
+use std::ops::ControlFlow;
+
+use aws_flowlogs::action::arguments::Arguments;
+use aws_flowlogs::action::events::{Event, EventReader, Form, Input, Rejects};
+use aws_flowlogs::config::{self, ModuleConfiguration, TriggerConfiguration};
+use aws_flowlogs::platform::values::Values;
+use aws_flowlogs::trigger::checkpoint::{Change, Checkpoint, Origin};
+use aws_flowlogs::trigger::decode::decode;
+use aws_flowlogs::trigger::journal::{seal, unseal};
+use serde_json::value::RawValue;
+
+/// An object of the bucket: as it is, or as the text in the gzip of one.
+///
+/// Records are JSON strings without a line end, and the same ones in whatever pieces the object arrives, four bytes or
+/// more.
+pub fn object(input: &[u8]) {
+    let Some((kind, rest)) = input.split_first() else { return };
+    let mut body = rest.to_vec();
+    if kind % 2 == 1 {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(rest).unwrap();
+        body = gzip.finish().unwrap();
+    }
+    let records = |capacity: usize| {
+        let mut json = Vec::new();
+        let ended = decode(BufReader::with_capacity(capacity, body.as_slice()), |mut block| {
+            let (count, before) = (block.remaining(), json.len());
+            json.extend_from_slice(block.take(count));
+            let text = json[before..].strip_suffix(b",").expect("a comma behind each record");
+            let block = [b"[", text, b"]"].concat();
+            let records: Vec<String> = serde_json::from_slice(&block).expect("an array of strings");
+            assert_eq!(records.len(), count);
+            assert!(records.iter().all(|record| !record.is_empty() && !record.contains('\n')));
+            ControlFlow::Continue(())
+        });
+        (json, ended.map_err(|error| error.cause()))
+    };
+    assert_eq!(records(8 * 1024), records(4 + usize::from(kind / 2)));
+}
+
+/// A file of the state: as it is, or as a snapshot with changes behind it, a line each.
+///
+/// What can be read can be written, and is the same when it is read again.
+pub fn state(input: &[u8]) {
+    let body = unseal(input).unwrap_or_else(|| input.to_vec());
+    assert_eq!(unseal(&seal(&body)).as_ref(), Some(&body));
+    let mut lines = body.split(|byte| *byte == b'\n');
+    let snapshot = Checkpoint::from_json(lines.next().unwrap_or_default());
+    let mut checkpoint =
+        snapshot.unwrap_or_else(|_| Checkpoint::new(Origin::since("2026-11-22T00:00:00Z".parse().unwrap())));
+    for changes in lines.filter_map(|line| serde_json::from_slice::<Vec<Change>>(line).ok()) {
+        changes.iter().for_each(|change| checkpoint.apply(change));
+    }
+    let again = Checkpoint::from_json(&checkpoint.to_json()).expect("what was written can be read");
+    assert_eq!(again, checkpoint);
+}
+
+/// A value of the platform, as every configuration that may be made of it.
+///
+/// What cannot be used is refused without a word of it: it may be a secret.
+pub fn values(input: &[u8]) {
+    const SECRET: &str = "hush-9b1c";
+    let text = String::from_utf8_lossy(input).replace("SECRET", SECRET);
+    let values = Values::new("/nowhere", HashMap::from([("A".to_owned(), text)]));
+    let said = match values.required_json("a") {
+        Err(error) => error.to_string(),
+        Ok(json) => {
+            let account = config::read::<ModuleConfiguration>(config::MODULE, json.clone());
+            let trigger = TriggerConfiguration::read(json.clone());
+            let action = Arguments::read(json);
+            [account.err(), trigger.err(), action.err()]
+                .into_iter()
+                .flatten()
+                .map(|error| error.to_string())
+                .collect()
+        }
+    };
+    assert!(!said.contains(SECRET), "{said}");
+}
+
+/// A file of events: the first byte says whether it should hold one or many.
+///
+/// What is read is what any reader of JSON reads, and each event that can be sent is a JSON string.
+pub fn events(input: &[u8]) {
+    let Some((kind, text)) = input.split_first() else { return };
+    let form = if kind % 2 == 0 { Form::Many } else { Form::One };
+    let mut reader = EventReader::new(Input::of_text("the file", form, text));
+    let mut rejected = Rejected::default();
+    let mut count = 0;
+    let ended = loop {
+        match reader.next(&mut rejected) {
+            Ok(Some(Event::Ready(json))) => {
+                count += 1;
+                serde_json::from_slice::<String>(json).expect("a JSON string");
+            }
+            Ok(Some(Event::Rejected)) => count += 1,
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error.to_string()),
+        }
+    };
+    let expected = match form {
+        Form::Many => serde_json::from_slice::<Vec<&RawValue>>(text).map(|events| events.len()),
+        Form::One => serde_json::from_slice::<&RawValue>(text).map(|_| 1),
+    };
+    match (ended, expected) {
+        (Ok(()), Ok(expected)) => assert_eq!(count, expected),
+        (Ok(()), Err(error)) => assert!(error.to_string().contains("recursion limit"), "{error}"),
+        (Err(said), Ok(_)) => assert!(said.contains("does not hold"), "{said}"),
+        (Err(_), Err(_)) => {}
+    }
+    assert!(rejected.events <= count);
+}
+
+#[derive(Default)]
+struct Rejected {
+    piece: Vec<u8>,
+    events: usize,
+}
+
+impl Rejects for Rejected {
+    fn piece(&mut self, text: &[u8]) -> std::io::Result<()> {
+        self.piece.extend_from_slice(text);
+        Ok(())
+    }
+
+    fn end(&mut self, _: u64, _: &'static str) -> std::io::Result<()> {
+        self.events += 1;
+        let event: &RawValue = serde_json::from_slice(&self.piece).expect("the JSON of the event");
+        assert!(event.get().starts_with('"'));
+        self.piece.clear();
+        Ok(())
+    }
+}
