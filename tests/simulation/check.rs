@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_flowlogs::config::{StartFrom, TriggerConfiguration};
+use aws_flowlogs::trigger::journal::unseal;
 
 use super::plan::Planned;
 use super::world::{State, World};
@@ -61,7 +62,8 @@ impl Deliveries {
 
     /// An instance has written an entry of its journal.
     pub(crate) fn noted(&mut self, instance: usize, entry: &[u8]) {
-        let is_commit = String::from_utf8_lossy(entry).contains("\"committed\"");
+        let entry = unseal(entry).unwrap();
+        let is_commit = String::from_utf8_lossy(&entry).contains("\"committed\"");
         for batch in self.batches.values_mut().filter(|batch| is_commit && batch.instance == instance) {
             if batch.stage == Stage::Answered {
                 batch.stage = Stage::Committed;

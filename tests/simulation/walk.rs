@@ -10,7 +10,7 @@ use aws_flowlogs::trigger::batch::Batch;
 use aws_flowlogs::trigger::commit::Ledger;
 use aws_flowlogs::trigger::deliver::Receipt;
 use aws_flowlogs::trigger::discover::Discovery;
-use aws_flowlogs::trigger::discover::lane::is_flow_log;
+use aws_flowlogs::trigger::discover::lane::{Lane, is_flow_log};
 use aws_flowlogs::trigger::presence::Instance;
 use aws_flowlogs::trigger::resting::Resting;
 use bytes::Bytes;
@@ -26,7 +26,7 @@ use super::world::World;
 
 const START: &str = "2026-03-01T01:30:00Z";
 /// The second half of the objects comes so long after the first.
-const LATER: Duration = Duration::from_secs(3600);
+const LATER: Duration = Duration::from_secs(600);
 /// Polls in which a walk is due in any of these buckets.
 const WALKED: usize = 300;
 
@@ -135,16 +135,22 @@ proptest! {
             let mut discovery =
                 Discovery::new(&configuration, bucket, ledger.clone(), delivery, resting);
             let first = poll(&mut discovery, &ledger).await;
+            let idle = poll(&mut discovery, &ledger).await;
             life::pass(LATER).await;
+            let next = poll(&mut discovery, &ledger).await;
             // A new account or region is found by the next walk, which is not in every poll.
-            let mut second = Vec::new();
+            let mut second = [idle, next.clone()].concat();
             for _ in 0..WALKED {
                 life::pass(configuration.frequency).await;
                 second.extend(poll(&mut discovery, &ledger).await);
             }
-            Ok((first, second))
+            Ok((first, next, second))
         });
-        let (first, second) = both.unwrap();
+        let (first, next, second) = both.unwrap();
+        let known: BTreeSet<Lane> = first.iter().filter_map(|key| Lane::around(key)).collect();
+        let at_once = new.iter().filter(|key| Lane::around(key).is_some_and(|lane| known.contains(&lane)));
+        let next: BTreeSet<&str> = next.iter().map(String::as_str).collect();
+        prop_assert!(expected(at_once, &prefix).is_subset(&next), "found by the next poll: {:?}", next);
         prop_assert_eq!(first.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected(&old, &prefix));
         prop_assert_eq!(second.iter().map(String::as_str).collect::<BTreeSet<_>>(), expected(&new, &prefix));
         prop_assert_eq!(first.len() + second.len(), expected(&old, &prefix).len() + expected(&new, &prefix).len());
