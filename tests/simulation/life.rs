@@ -108,7 +108,10 @@ impl Instance {
         let mut state = world.state();
         state.dead.insert(self.number);
         state.held.retain(|_, holder| *holder != self.number);
-        state.deliveries.forget(self.number);
+        // What it knew it has noted, unless the storage refused.
+        if world.plan.trouble > 0 {
+            state.deliveries.forget(self.number);
+        }
         match ended {
             Ok(Ok(())) => Ok(()),
             Ok(Err(panic)) => Err(format!("instance {}: {panic}", self.number)),
