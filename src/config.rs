@@ -10,6 +10,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::trigger::decode::RecordFormat;
+use crate::trigger::filter::Filter;
+
+mod records;
+
 /// The account that reads the flow logs.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(title = "AWS account")]
@@ -61,6 +66,22 @@ pub struct TriggerArguments {
     #[serde(default = "default_late_window_hours")]
     #[schemars(title = "Late objects", range(min = 1))]
     pub late_window_hours: u32,
+    /// How records are sent: auto (the line as AWS wrote it where the intake understands it, otherwise JSON), raw (always the line) or json (always JSON)
+    #[serde(default = "default_record_format")]
+    #[schemars(title = "Form of the records", extend("enum" = records::FORMATS))]
+    pub record_format: String,
+    /// Leave out traffic between private addresses, which is never sent then; it is often most of the traffic
+    #[serde(default)]
+    #[schemars(title = "Leave out internal traffic")]
+    pub exclude_internal_traffic: bool,
+    /// Which traffic to send: ACCEPT (what was let through), REJECT (what was not), or both
+    #[serde(default = "default_actions")]
+    #[schemars(title = "Actions", extend("items" = {"type": "string", "enum": records::ACTIONS}))]
+    pub actions: Vec<String>,
+    /// Leave out records that only say that there was no traffic (NODATA)
+    #[serde(default)]
+    #[schemars(title = "Leave out empty intervals")]
+    pub exclude_no_data: bool,
 }
 
 fn default_start_from() -> String {
@@ -80,6 +101,14 @@ fn default_late_window_hours() -> u32 {
     24
 }
 
+fn default_record_format() -> String {
+    "auto".to_owned()
+}
+
+fn default_actions() -> Vec<String> {
+    records::ACTIONS.map(str::to_owned).into()
+}
+
 /// The trigger's arguments, as the trigger uses them.
 #[derive(Clone, Debug)]
 pub struct TriggerConfiguration {
@@ -95,6 +124,10 @@ pub struct TriggerConfiguration {
     pub chunk_size: usize,
     /// How far back each poll looks for objects that come late.
     pub late_window: SignedDuration,
+    /// In which form records go out.
+    pub record_format: RecordFormat,
+    /// Which records do not.
+    pub filter: Filter,
 }
 
 /// Where a trigger begins that has no state.
@@ -273,6 +306,8 @@ impl TriggerConfiguration {
         }
         Ok(Self {
             bucket: bucket.to_owned(),
+            record_format: records::format(&arguments.record_format)?,
+            filter: records::filter(&arguments)?,
             prefix: arguments.prefix,
             start_from: StartFrom::read(&arguments.start_from)?,
             frequency: Duration::from_secs(arguments.frequency.into()),

@@ -10,6 +10,7 @@ pub mod decode;
 pub mod deliver;
 pub mod discover;
 pub mod fetch;
+pub mod filter;
 pub mod journal;
 pub mod origin;
 pub mod place;
@@ -30,7 +31,8 @@ use self::batch::Batch;
 use self::checkpoint::seen::Seen;
 use self::checkpoint::{Change, Pending};
 use self::commit::Ledger;
-use self::decode::ObjectError;
+use self::decode::block::Tally;
+use self::decode::{Decoder, ObjectError};
 use self::deliver::{Delivery, Receipt};
 use self::discover::{Discovery, Found};
 use self::fetch::{Opened, Opener};
@@ -147,7 +149,8 @@ pub async fn watch(
     tracing::info!(bucket = configuration.bucket, prefix = configuration.prefix, "looking for flow logs");
     let ledger = Ledger::open(&configuration, &bucket, &delivery, instance).await?;
     ledger.resume().await?;
-    let opener = Opener::new(bucket.clone());
+    let decoder = Decoder::new(configuration.record_format, configuration.filter);
+    let opener = Opener::new(bucket.clone(), decoder);
     let resting = Resting::new(configuration.frequency);
     let (names, listed) = (bucket.clone(), ledger.clone());
     let mut discovery = Discovery::new(&configuration, names, listed, delivery.clone(), resting.clone());
@@ -237,25 +240,23 @@ impl Trigger {
     /// Moves the records of an object into batches, delivering each that is full.
     async fn drain(&mut self, mut opened: Opened, batch: &mut Batch) -> Result<(), Stopped> {
         let delivered = self.ledger.look(|checkpoint| checkpoint.position(&opened.object.key));
-        let mut position = 0;
+        let (mut position, mut end) = (delivered, delivered);
+        let mut left_out = LeftOut::default();
         loop {
             let mut block = match self.delivery.shutdown.race(opened.next_block()).await? {
                 Ok(Some(block)) => block,
                 Ok(None) => break,
                 Err(error) => return self.fail(&opened.object, &error, batch).await,
             };
-            self.delivery.metrics.records_collected.inc_by(block.remaining() as u64);
-            if position < delivered {
-                let known =
-                    usize::try_from(delivered - position).unwrap_or(usize::MAX).min(block.remaining());
-                block.take(known);
-                position += known as u64;
-            }
+            left_out.count(block.tally(), &self.delivery.metrics);
+            end = end.max(block.end());
+            block.skip_to(delivered);
             while block.remaining() > 0 && batch.take(&opened.object, &mut position, &mut block) {
                 self.hand_over(batch).await?;
             }
         }
-        batch.end(&opened.object, position);
+        left_out.warn(&opened.object);
+        batch.end(&opened.object, position, end);
         self.resting.done(&opened.object);
         self.poll.objects += 1;
         self.delivery.metrics.objects_delivered.inc();
@@ -321,5 +322,39 @@ impl Trigger {
             self.ledger.change(&[Change::troubled(place)]).await?;
         }
         Ok(())
+    }
+}
+
+/// Records of an object that do not go out, and those that tell of others that AWS dropped.
+#[derive(Default)]
+struct LeftOut {
+    rejected: u64,
+    first_rejected: Option<u64>,
+    skip_data: u64,
+}
+
+impl LeftOut {
+    fn count(&mut self, tally: &Tally, metrics: &Metrics) {
+        metrics.records_read(tally);
+        self.rejected += u64::from(tally.rejected);
+        self.first_rejected = self.first_rejected.or(tally.first_rejected);
+        self.skip_data += u64::from(tally.skip_data);
+    }
+
+    fn warn(&self, object: &Object) {
+        let (key, flow_log) = (object.key.as_str(), object.place().flow_log);
+        if let Some(line) = self.first_rejected {
+            let records = self.rejected;
+            tracing::warn!(
+                key,
+                records,
+                line,
+                "records were rejected that do not match the fields of their file; the first is in this line or row"
+            );
+        }
+        if self.skip_data > 0 {
+            let records = self.skip_data;
+            tracing::warn!(flow_log, key, records, "AWS dropped records of this flow log (SKIPDATA)");
+        }
     }
 }

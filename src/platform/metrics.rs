@@ -10,11 +10,21 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::trigger::decode::block::Tally;
+use crate::trigger::filter::Reason;
+
 /// Why an object or a record was not delivered.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct Cause {
     /// The cause in a few words, one of a fixed set.
     pub cause: &'static str,
+}
+
+/// Why a record was left out.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct FilteredBy {
+    /// The name of a [`Reason`].
+    pub reason: &'static str,
 }
 
 /// An operation of S3.
@@ -33,6 +43,12 @@ pub struct Metrics {
     pub records_discarded: Counter,
     /// Records read from objects.
     pub records_collected: Counter,
+    /// Records left out because the user does not want them, by reason.
+    pub records_filtered: Family<FilteredBy, Counter>,
+    /// Records rejected because they do not match the fields of their file.
+    pub records_rejected: Counter,
+    /// Records that say that AWS dropped others.
+    pub records_skip_data: Counter,
     /// Batches that the platform accepted.
     pub batches_delivered: Counter,
     /// Objects delivered whole.
@@ -62,6 +78,9 @@ impl Metrics {
             records_delivered: Counter::default(),
             records_discarded: Counter::default(),
             records_collected: Counter::default(),
+            records_filtered: Family::default(),
+            records_rejected: Counter::default(),
+            records_skip_data: Counter::default(),
             batches_delivered: Counter::default(),
             objects_delivered: Counter::default(),
             object_bytes: Counter::default(),
@@ -123,8 +142,36 @@ impl Metrics {
             metrics.objects_waiting.clone(),
         );
         own.register("s3_calls", "Calls to S3, by operation", metrics.s3_calls.clone());
+        own.register(
+            "records_filtered",
+            "Records left out by a filter, by reason",
+            metrics.records_filtered.clone(),
+        );
+        own.register(
+            "records_rejected",
+            "Records unlike their file's fields",
+            metrics.records_rejected.clone(),
+        );
+        own.register(
+            "records_skip_data",
+            "Records that tell of dropped ones",
+            metrics.records_skip_data.clone(),
+        );
         own.register("callback_retries", "Callbacks that were tried again", metrics.callback_retries.clone());
         (metrics, registry)
+    }
+
+    /// Counts the records that were read into a block.
+    pub fn records_read(&self, tally: &Tally) {
+        self.records_collected.inc_by(tally.read.into());
+        self.records_rejected.inc_by(tally.rejected.into());
+        self.records_skip_data.inc_by(tally.skip_data.into());
+        let mut discarded = tally.rejected;
+        for (reason, count) in Reason::ALL.into_iter().zip(tally.filtered).filter(|(_, count)| *count > 0) {
+            self.records_filtered.get_or_create(&FilteredBy { reason: reason.name() }).inc_by(count.into());
+            discarded += count;
+        }
+        self.records_discarded.inc_by(discarded.into());
     }
 
     /// Counts an attempt that failed.

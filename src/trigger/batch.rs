@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::decode::Block;
+use super::decode::block::Block;
 use super::place::Day;
 use crate::s3::Object;
 
@@ -24,7 +24,9 @@ pub struct Batch {
     newest: Option<Timestamp>,
 }
 
-/// A stretch of an object's records. Positions count records, so a header or an empty line has none.
+/// A stretch of an object's records. Positions count the records that the object has, whether they go out or not: a
+/// header or an empty line has none, but a record that a filter leaves out has one, so that a stretch stays the same when
+/// a filter is changed while the object is delivered in part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cover {
     /// The object's key.
@@ -51,34 +53,34 @@ impl Batch {
         Self { json: vec![b'['], records: 0, limit: limit.max(1), covers: Vec::new(), newest: None }
     }
 
-    /// Takes records of `object` from a block, as many as fit; `position` is that of the next one. True if the batch is
-    /// full: deliver it before going on.
+    /// Takes records of `object` from a block, as many as fit; `position` is the one behind the last that was taken
+    /// before, and is moved on. True if the batch is full: deliver it before going on.
     pub fn take(&mut self, object: &Object, position: &mut u64, block: &mut Block) -> bool {
         let bytes = BATCH_BYTES.saturating_sub(self.json.len());
         let fitting = block.fitting(bytes).max(usize::from(self.records == 0));
         let count = block.remaining().min(fitting).min(self.limit - self.records);
         self.json.extend_from_slice(block.take(count));
         self.records += count;
-        let to = *position + count as u64;
-        match self.covers.last_mut().filter(|cover| cover.key == object.key) {
-            Some(cover) => cover.to = to,
-            None if count > 0 => {
-                self.covers.push(Cover::new(object, *position, to, false));
+        if count > 0 {
+            let to = block.position();
+            match self.covers.last_mut().filter(|cover| cover.key == object.key) {
+                Some(cover) => cover.to = to,
+                None => self.covers.push(Cover::new(object, *position, to, false)),
             }
-            None => {}
+            *position = to;
         }
-        *position = to;
         self.newest = self.newest.max(Some(object.last_modified));
         self.records == self.limit || block.remaining() > 0
     }
 
-    /// The object ends at `position`.
-    pub fn end(&mut self, object: &Object, position: u64) {
+    /// The object ends at `end`; `position` is the one behind the last record that was taken.
+    pub fn end(&mut self, object: &Object, position: u64, end: u64) {
         match self.covers.last_mut().filter(|cover| cover.key == object.key) {
-            Some(cover) => cover.whole = true,
-            None => {
-                self.covers.push(Cover::new(object, position, position, true));
+            Some(cover) => {
+                cover.to = end;
+                cover.whole = true;
             }
+            None => self.covers.push(Cover::new(object, position, end, true)),
         }
     }
 
@@ -135,7 +137,7 @@ mod tests {
 
     fn block(records: &[&str]) -> Block {
         let mut block = Block::default();
-        records.iter().for_each(|record| block.push_clean(record.as_bytes()));
+        records.iter().for_each(|record| block.push_clean(record));
         block
     }
 
@@ -153,7 +155,7 @@ mod tests {
         let mut batch = Batch::new(3);
         let (mut a, mut b) = (0, 0);
         assert!(!batch.take(&object("a"), &mut a, &mut block(&["1", "2"])));
-        batch.end(&object("a"), a);
+        batch.end(&object("a"), a, a);
         let mut rest = block(&["3", "4"]);
         assert!(batch.take(&object("b"), &mut b, &mut rest), "full with one record to spare");
         assert_eq!(
@@ -162,15 +164,15 @@ mod tests {
         );
         let mut batch = Batch::new(3);
         assert!(!batch.take(&object("b"), &mut b, &mut rest));
-        batch.end(&object("b"), b);
-        assert_eq!(file(batch), (r#"["4"]"#.to_owned(), vec![cover("b", 1, 2, true)]));
+        batch.end(&object("b"), b, b + 7);
+        assert_eq!(file(batch), (r#"["4"]"#.to_owned(), vec![cover("b", 1, 9, true)]));
     }
 
     #[test]
     fn an_object_without_records_is_covered() {
         let mut batch = Batch::new(3);
         assert!(batch.is_empty());
-        batch.end(&object("a"), 0);
+        batch.end(&object("a"), 0, 0);
         assert!(!batch.is_empty());
         assert_eq!(file(batch), ("[]".to_owned(), vec![cover("a", 0, 0, true)]));
     }

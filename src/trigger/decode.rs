@@ -1,32 +1,43 @@
-//! From the bytes of an object to records: inflates all gzip members, leaves headers and empty lines out, and writes
-//! each record as a JSON string.
+//! From the bytes of an object to records: text in gzip, or Parquet, told apart by their first bytes. Each record becomes
+//! a JSON string that holds what the intake gets.
 //!
-//! It runs on a blocking thread and holds one window of text and one block of records, whatever the object's size.
+//! It runs on a blocking thread.
 
-use std::io::{BufRead, ErrorKind, Read as _};
+use std::io::{BufRead, ErrorKind, Read};
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::record::{fits_default_format, is_header};
+use self::block::Block;
+use self::spool::Spool;
+use super::filter::Filter;
 use crate::s3::{S3Error, S3Failure};
 
-/// Text that is inflated at a time: large enough that the calls do not count, small enough for the processor's cache.
-const WINDOW_BYTES: usize = 256 * 1024;
-/// A record has some hundred bytes, one with every field and tags a few thousand. A longer line is no record.
-const LINE_BYTES: usize = 1024 * 1024;
-/// JSON that makes a block.
-pub const BLOCK_BYTES: usize = 256 * 1024;
+pub mod block;
+mod parquet;
+mod spool;
+mod text;
 
-/// Records of an object, in its order.
-#[derive(Debug, Default)]
-pub struct Block {
-    /// The records as JSON strings, each with a comma behind it.
-    json: Vec<u8>,
-    /// Where each record and its comma end in `json`.
-    ends: Vec<usize>,
-    /// How many records from the front were taken already.
-    taken: usize,
+/// In which form records go out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordFormat {
+    /// The line as it stands where the intake's parser understands it, otherwise JSON.
+    #[default]
+    Auto,
+    /// The line as it stands. A row of a Parquet file, which has no line, as JSON.
+    Raw,
+    /// JSON.
+    Json,
+}
+
+/// Decodes objects. Clones are the same decoder.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    format: RecordFormat,
+    filter: Filter,
+    /// One Parquet file at a time is on disk and in memory; parts of the next ones are fetched meanwhile.
+    parquet: Arc<Mutex<()>>,
 }
 
 /// Why an object, or what follows a place in it, cannot be delivered.
@@ -35,9 +46,19 @@ pub enum ObjectError {
     /// It could not be read.
     #[error(transparent)]
     Fetch(#[from] S3Error),
-    /// It is a Parquet file.
-    #[error("it is a Parquet file, which this version does not read")]
-    Parquet,
+    /// It is a Parquet file that cannot be read to its end.
+    #[error("its Parquet data cannot be read behind record {records}: {reason}")]
+    Parquet {
+        /// Records before the damage.
+        records: u64,
+        /// What the reader said.
+        reason: String,
+    },
+    /// A Parquet file could not be kept while it is read.
+    #[error(
+        "it could not be written to a temporary file: {0}; see that the folder in TMPDIR is writable and has room"
+    )]
+    Disk(std::io::Error),
     /// It does not begin as gzip does.
     #[error("it is not gzip; a flow log's text is delivered compressed")]
     NotGzip,
@@ -61,8 +82,10 @@ pub enum ObjectError {
         /// Records before those bytes.
         records: u64,
     },
-    /// Neither a header nor records of the default format.
-    #[error("it is not a flow log: the first line is neither a header nor a record of the default format")]
+    /// It names no fields of flow logs, and has no records of the default format.
+    #[error(
+        "it is not a flow log: neither its first line nor its columns name fields, and it has not the default format"
+    )]
     NotFlowLog,
     /// A line that is too long for a record.
     #[error("it is not a flow log: the line behind record {records} is longer than 1 MiB")]
@@ -80,7 +103,8 @@ impl ObjectError {
     pub fn cause(&self) -> &'static str {
         match self {
             Self::Fetch(error) => error.failure().cause(),
-            Self::Parquet => "parquet",
+            Self::Parquet { .. } => "parquet",
+            Self::Disk(_) => "disk",
             Self::NotGzip => "not gzip",
             Self::Corrupt { .. } => "corrupt",
             Self::Cut { .. } => "cut",
@@ -92,7 +116,7 @@ impl ObjectError {
 
     /// Whether the object itself is at fault, so that reading it again cannot help.
     pub fn is_poison(&self) -> bool {
-        !matches!(self, Self::Fetch(_) | Self::Internal(_))
+        !matches!(self, Self::Fetch(_) | Self::Disk(_) | Self::Internal(_))
     }
 
     /// Whether the object is not there any more.
@@ -101,91 +125,40 @@ impl ObjectError {
     }
 }
 
-impl Block {
-    /// Records that were not taken yet.
-    pub fn remaining(&self) -> usize {
-        self.ends.len() - self.taken
+impl Decoder {
+    /// A decoder that gives records in this form, but those that the filter leaves out.
+    pub fn new(format: RecordFormat, filter: Filter) -> Self {
+        Self { format, filter, parquet: Arc::default() }
     }
 
-    /// Takes `count` records, or as many as there are: their JSON strings, each with a comma behind it.
-    pub fn take(&mut self, count: usize) -> &[u8] {
-        let end_of =
-            |taken: usize| taken.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(0);
-        let from = end_of(self.taken);
-        self.taken = self.taken.saturating_add(count).min(self.ends.len());
-        self.json.get(from..end_of(self.taken)).unwrap_or_default()
-    }
-
-    /// How many of the next records fit into `bytes`.
-    pub fn fitting(&self, bytes: usize) -> usize {
-        let from = self.taken.checked_sub(1).and_then(|last| self.ends.get(last)).copied().unwrap_or(0);
-        let rest = self.ends.get(self.taken..).unwrap_or_default();
-        rest.partition_point(|end| end - from <= bytes)
-    }
-
-    pub(super) fn push_clean(&mut self, line: &[u8]) {
-        self.json.push(b'"');
-        self.json.extend_from_slice(line);
-        self.json.extend_from_slice(b"\",");
-        self.ends.push(self.json.len());
-    }
-
-    fn push_escaped(&mut self, line: &str) {
-        // Writing into a vector cannot fail.
-        let _ = serde_json::to_writer(&mut self.json, line);
-        self.json.push(b',');
-        self.ends.push(self.json.len());
-    }
-}
-
-/// Decodes an object into blocks for `emit`, which may break it off.
-pub fn decode(
-    source: impl BufRead,
-    mut emit: impl FnMut(Block) -> ControlFlow<()>,
-) -> Result<(), ObjectError> {
-    let mut lines = Lines::default();
-    let mut text = inflater(source)?;
-    let mut window = vec![0; WINDOW_BYTES];
-    let mut filled = 0;
-    loop {
-        if filled == window.len() {
-            if window.len() >= LINE_BYTES {
-                return Err(ObjectError::LongLine { records: lines.records });
+    /// Decodes an object into blocks for `emit`, which may break it off.
+    pub fn decode(
+        &self,
+        mut source: impl BufRead,
+        emit: impl FnMut(Block) -> ControlFlow<()>,
+    ) -> Result<(), ObjectError> {
+        match source.fill_buf().map_err(|error| damage(error, 0))? {
+            [0x1f, 0x8b, ..] | [0x1f] => {}
+            start if parquet::MAGIC.iter().any(|magic| start.starts_with(magic)) => {
+                return self.decode_parquet(source, emit);
             }
-            window.resize(window.len() * 2, 0);
+            _ => return Err(ObjectError::NotGzip),
         }
-        let room = window.get_mut(filled..).unwrap_or_default();
-        let count = match text.read(room) {
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(damage(error, lines.records)),
-        };
-        let ended = count == 0;
-        let fresh = filled..filled + count;
-        filled += count;
-        // Up to here the lines are whole; a line that the window cuts waits for the rest.
-        let newline = memchr::memrchr(b'\n', window.get(fresh.clone()).unwrap_or_default());
-        let whole = if ended { filled } else { newline.map_or(0, |newline| fresh.start + newline + 1) };
-        lines.read(window.get(..whole).unwrap_or_default())?;
-        window.copy_within(whole..filled, 0);
-        filled -= whole;
-        let full = lines.block.json.len() >= BLOCK_BYTES;
-        if (full || ended) && lines.block.remaining() > 0 && emit(std::mem::take(&mut lines.block)).is_break()
-        {
-            return Ok(());
-        }
-        if ended {
-            return Ok(());
-        }
+        let mut inflated = MultiGzDecoder::new(source);
+        let mut start = Vec::new();
+        inflated.by_ref().take(4).read_to_end(&mut start).map_err(|error| damage(error, 0))?;
+        let is_parquet = parquet::MAGIC.iter().any(|magic| start == *magic);
+        let inflated = std::io::Cursor::new(start).chain(inflated);
+        if is_parquet { self.decode_parquet(inflated, emit) } else { text::decode(inflated, self, emit) }
     }
-}
 
-fn inflater<R: BufRead>(mut source: R) -> Result<MultiGzDecoder<R>, ObjectError> {
-    let start = source.fill_buf().map_err(|error| damage(error, 0))?;
-    match start {
-        [0x1f, 0x8b, ..] | [0x1f] => Ok(MultiGzDecoder::new(source)),
-        [b'P', b'A', b'R', b'1', ..] => Err(ObjectError::Parquet),
-        _ => Err(ObjectError::NotGzip),
+    fn decode_parquet(
+        &self,
+        source: impl Read,
+        emit: impl FnMut(Block) -> ControlFlow<()>,
+    ) -> Result<(), ObjectError> {
+        let _alone = self.parquet.lock().unwrap_or_else(PoisonError::into_inner);
+        parquet::decode(&Spool::fill(source)?, self, emit)
     }
 }
 
@@ -195,50 +168,6 @@ fn damage(error: std::io::Error, records: u64) -> ObjectError {
         Ok(error) => ObjectError::Fetch(error),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => ObjectError::Cut { records },
         Err(error) => ObjectError::Corrupt { records, reason: error.to_string() },
-    }
-}
-
-/// Turns whole lines into records.
-#[derive(Default)]
-struct Lines {
-    block: Block,
-    records: u64,
-    started: bool,
-}
-
-impl Lines {
-    fn read(&mut self, text: &[u8]) -> Result<(), ObjectError> {
-        let text = std::str::from_utf8(text).map_err(|_| ObjectError::NotUtf8 { records: self.records })?;
-        // Nearly all text needs no escaping; one pass over the window proves it for all of its lines.
-        let special = |byte: &u8| *byte == b'"' || *byte == b'\\' || (*byte < 0x20 && *byte != b'\n');
-        let clean = !text.as_bytes().iter().any(special);
-        let mut start = 0;
-        let bytes = text.as_bytes();
-        for end in memchr::memchr_iter(b'\n', bytes).chain((!bytes.ends_with(b"\n")).then_some(bytes.len())) {
-            let line = text.get(start..end).unwrap_or_default();
-            start = end + 1;
-            self.line(line.strip_suffix('\r').unwrap_or(line), clean)?;
-        }
-        Ok(())
-    }
-
-    fn line(&mut self, line: &str, clean: bool) -> Result<(), ObjectError> {
-        let bytes = line.as_bytes();
-        if bytes.is_empty() || is_header(bytes) {
-            self.started |= !bytes.is_empty();
-            return Ok(());
-        }
-        if !self.started && !fits_default_format(bytes) {
-            return Err(ObjectError::NotFlowLog);
-        }
-        self.started = true;
-        self.records += 1;
-        if clean {
-            self.block.push_clean(bytes);
-        } else {
-            self.block.push_escaped(line);
-        }
-        Ok(())
     }
 }
 

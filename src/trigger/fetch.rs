@@ -11,7 +11,8 @@ use bytes::{Buf as _, Bytes};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::decode::{Block, ObjectError, decode};
+use super::decode::block::Block;
+use super::decode::{Decoder, ObjectError};
 use crate::s3::{Bucket, Object, S3Error};
 
 /// An object is read in parts of this size, each in one call: a part that fails is read again without the others, and
@@ -32,6 +33,7 @@ const INFLATION: u64 = 8;
 #[derive(Clone, Debug)]
 pub struct Opener {
     bucket: Bucket,
+    decoder: Decoder,
     budget: Arc<Semaphore>,
 }
 
@@ -62,9 +64,9 @@ impl Unopened {
 }
 
 impl Opener {
-    /// Opens objects of `bucket`.
-    pub fn new(bucket: Bucket) -> Self {
-        Self { bucket, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
+    /// Opens objects of `bucket` with a decoder.
+    pub fn new(bucket: Bucket, decoder: Decoder) -> Self {
+        Self { bucket, decoder, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
     }
 
     /// Opens an object on a task of its own, so that it goes on while a batch is delivered.
@@ -90,9 +92,10 @@ impl Opener {
         tokio::spawn(read_parts(self.bucket.clone(), object.clone(), parts_in));
         let (blocks_in, blocks) = mpsc::channel(HELD_BLOCKS);
         let (full_in, full) = oneshot::channel();
+        let decoder = self.decoder.clone();
         let mut decoding = tokio::task::spawn_blocking(move || {
             let mut full_in = Some(full_in);
-            decode(Parts { parts, current }, |block| match blocks_in.try_send(block) {
+            decoder.decode(Parts { parts, current }, |block| match blocks_in.try_send(block) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(mpsc::error::TrySendError::Closed(_)) => ControlFlow::Break(()),
                 Err(mpsc::error::TrySendError::Full(block)) => {

@@ -1,108 +1,87 @@
 //! What a line of a flow log is: a header that names the fields, or a record with a value for each.
 
-/// The fields of all versions, as AWS documents them
-/// (<https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html>).
-const FIELDS: &[&str] = &[
-    // 2
-    "version",
-    "account-id",
-    "interface-id",
-    "srcaddr",
-    "dstaddr",
-    "srcport",
-    "dstport",
-    "protocol",
-    "packets",
-    "bytes",
-    "start",
-    "end",
-    "action",
-    "log-status",
-    // 3
-    "vpc-id",
-    "subnet-id",
-    "instance-id",
-    "tcp-flags",
-    "type",
-    "pkt-srcaddr",
-    "pkt-dstaddr",
-    // 4
-    "region",
-    "az-id",
-    "sublocation-type",
-    "sublocation-id",
-    // 5
-    "pkt-src-aws-service",
-    "pkt-dst-aws-service",
-    "flow-direction",
-    "traffic-path",
-    // 6
-    "resource-type",
-    "tgw-id",
-    "tgw-attachment-id",
-    "tgw-src-vpc-account-id",
-    "tgw-dst-vpc-account-id",
-    "tgw-src-vpc-id",
-    "tgw-dst-vpc-id",
-    "tgw-src-subnet-id",
-    "tgw-dst-subnet-id",
-    "tgw-src-eni",
-    "tgw-dst-eni",
-    "tgw-src-az-id",
-    "tgw-dst-az-id",
-    "tgw-pair-attachment-id",
-    "packets-lost-no-route",
-    "packets-lost-blackhole",
-    "packets-lost-mtu-exceeded",
-    "packets-lost-ttl-expired",
-    // 7
-    "ecs-cluster-arn",
-    "ecs-cluster-name",
-    "ecs-container-instance-arn",
-    "ecs-container-instance-id",
-    "ecs-container-id",
-    "ecs-second-container-id",
-    "ecs-service-name",
-    "ecs-task-definition-arn",
-    "ecs-task-arn",
-    "ecs-task-id",
-    // 8 to 10
-    "reject-reason",
-    "resource-id",
-    "encryption-status",
-    // 11
-    "instance-tag",
-    "instance-tag-2",
-    "interface-tag",
-    "interface-tag-2",
-    "asg-tag",
-    "asg-tag-2",
-    "interface-type",
-    "next-hop-interface-id",
-    "next-hop-subnet-id",
-    "next-hop-az-id",
-    "next-hop-vpc-id",
-    "next-hop-interface-type",
-];
+use self::fields::{Kind, are_parsed, default_format, is_known, looks_like_field};
+use self::json::Key;
 
-/// Whether a line is a header: it begins with a known field, all its words look like fields, and most are known.
+pub mod fields;
+pub mod json;
+
+/// The fields of a file's records, in their order.
+#[derive(Debug)]
+pub struct Layout {
+    /// The key of each field.
+    pub keys: Vec<Key>,
+    /// Whether the intake's parser understands a line in this order as it stands.
+    pub is_parsed: bool,
+    /// Where the fields are that decide about a record.
+    pub places: Places,
+}
+
+/// Where the fields are that decide about a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// `log-status`.
+    pub log_status: Option<usize>,
+    /// `action`.
+    pub action: Option<usize>,
+    /// `srcaddr` and `pkt-srcaddr`.
+    pub sources: [Option<usize>; 2],
+    /// `dstaddr` and `pkt-dstaddr`.
+    pub destinations: [Option<usize>; 2],
+}
+
+impl Layout {
+    /// The layout that a header names; `None` if the line is no header.
+    pub fn of_header(line: &str, is_first: bool) -> Option<Self> {
+        is_header(line, is_first).then(|| Self::of(&line.split(' ').collect::<Vec<_>>()))
+    }
+
+    /// The layout of a file without header, if its first record has the default format.
+    pub fn of_record(line: &str) -> Option<Self> {
+        fits_default_format(line).then(|| Self::of(default_format()))
+    }
+
+    fn of(names: &[&str]) -> Self {
+        Self {
+            keys: names.iter().map(|name| Key::new(name, Kind::of(name))).collect(),
+            is_parsed: are_parsed(names),
+            places: Places::among(names),
+        }
+    }
+}
+
+impl Places {
+    /// Those among fields whose names have dashes.
+    pub fn among(names: &[&str]) -> Self {
+        let place = |name| names.iter().position(|field| *field == name);
+        Self {
+            log_status: place("log-status"),
+            action: place("action"),
+            sources: [place("srcaddr"), place("pkt-srcaddr")],
+            destinations: [place("dstaddr"), place("pkt-dstaddr")],
+        }
+    }
+}
+
+/// The value that stands for itself: none, if there is nothing or the dash that AWS writes for nothing.
+pub fn present(value: &str) -> Option<&str> {
+    (!value.is_empty() && value != "-").then_some(value)
+}
+
+/// Whether a line is a header: all its words look like fields, and most are known.
 ///
 /// A field that is on no list yet must not hide a header, and a record must never pass for one: a value that looks like
-/// a field's name is rare, a line of which most values do does not occur.
-pub fn is_header(line: &[u8]) -> bool {
-    // Nearly every record begins with a digit or an upper-case letter; this decides for them.
-    if !line.first().is_some_and(u8::is_ascii_lowercase) {
+/// a field's name is rare, a line of which most values do does not occur. Behind the first line, where members of a gzip
+/// may repeat their header, the first word must be known too: that decides at once about nearly every record.
+fn is_header(line: &str, is_first: bool) -> bool {
+    if !line.as_bytes().first().is_some_and(u8::is_ascii_lowercase) {
         return false;
     }
-    let mut words = line.split(|byte| *byte == b' ');
-    if !words.next().is_some_and(is_known) {
-        return false;
-    }
-    let (mut known, mut unknown) = (1, 0);
-    for word in words {
+    let (mut known, mut unknown) = (0, 0);
+    for word in line.split(' ') {
         if is_known(word) {
             known += 1;
-        } else if looks_like_field(word) {
+        } else if looks_like_field(word) && (is_first || known > 0) {
             unknown += 1;
         } else {
             return false;
@@ -112,21 +91,13 @@ pub fn is_header(line: &[u8]) -> bool {
 }
 
 /// Whether a line fits the default format, version 2: fourteen values, the first a version, the last a log status.
-pub fn fits_default_format(line: &[u8]) -> bool {
-    let values: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
-    let version =
-        values.first().is_some_and(|value| !value.is_empty() && value.iter().all(u8::is_ascii_digit));
-    let status = values.last().is_some_and(|value| matches!(*value, b"OK" | b"NODATA" | b"SKIPDATA"));
-    values.len() == 14 && version && status
-}
-
-fn is_known(word: &[u8]) -> bool {
-    FIELDS.iter().any(|field| field.as_bytes() == word)
-}
-
-fn looks_like_field(word: &[u8]) -> bool {
-    let allowed = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
-    word.first().is_some_and(u8::is_ascii_lowercase) && word.iter().all(allowed)
+fn fits_default_format(line: &str) -> bool {
+    let mut values = line.split(' ');
+    let version = values
+        .next()
+        .is_some_and(|value| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()));
+    let status = values.next_back().is_some_and(|value| matches!(value, "OK" | "NODATA" | "SKIPDATA"));
+    version && status && values.count() == default_format().len() - 2
 }
 
 #[cfg(test)]
@@ -141,8 +112,10 @@ mod tests {
             "log-status",
             "tgw-id resource-type version",
         ] {
-            assert!(is_header(header.as_bytes()), "{header}");
+            assert!(is_header(header, true) && is_header(header, false), "{header}");
         }
+        assert!(is_header("field-of-next-year srcaddr dstaddr", true));
+        assert_eq!(Layout::of_header("log-status srcaddr", true).unwrap().places.sources, [Some(1), None]);
     }
 
     #[test]
@@ -151,6 +124,7 @@ mod tests {
             "2 111111111111 eni-1235b8ca123456789 172.31.16.139 172.31.16.21 20641 22 6 20 4249 1418530010 1418530070 ACCEPT OK",
             "2 111111111111 eni-1235b8ca123456789 - - - - - - - 1431280876 1431280934 - NODATA",
             "eni-1235b8ca123456789 ingress 2001:db8::1",
+            "eni-1235b8ca123456789 subnet-0a vpc-0b us-east-1 egress",
             "region 10.0.0.1 10.0.0.2",
             "type us-east-1 use1-az1",
             "vpc-0ab region type",
@@ -158,18 +132,42 @@ mod tests {
             " ",
             "-",
         ] {
-            assert!(!is_header(record.as_bytes()), "{record}");
+            assert!(!is_header(record, false), "{record}");
         }
     }
 
     #[test]
     fn the_default_format_is_known_without_a_header() {
         let record = "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 20 4249 1418530010 1418530070 ACCEPT OK";
-        assert!(fits_default_format(record.as_bytes()));
+        assert!(fits_default_format(record));
         for other in
             ["", "2", "{\"Records\": []}", "2 1 eni-1 a b 1 2 6 20 4249 1418530010 1418530070 ACCEPT FINE"]
         {
-            assert!(!fits_default_format(other.as_bytes()), "{other}");
+            assert!(!fits_default_format(other), "{other}");
         }
+    }
+
+    #[test]
+    fn the_parser_reads_the_default_format_and_versions_3_to_5_in_full() {
+        let all = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr region az-id sublocation-type sublocation-id pkt-src-aws-service pkt-dst-aws-service flow-direction traffic-path reject-reason next-year";
+        let names: Vec<&str> = all.split(' ').collect();
+        for (count, is_parsed) in [
+            (14, true),
+            (29, true),
+            (30, true),
+            (31, true),
+            (13, false),
+            (15, false),
+            (21, false),
+            (28, false),
+        ] {
+            assert_eq!(are_parsed(&names[..count]), is_parsed, "{count} fields");
+        }
+        let mut other = names.clone();
+        other.swap(3, 4);
+        assert!(!are_parsed(&other));
+        other = names[..14].to_vec();
+        other.push("reject-reason");
+        assert!(!are_parsed(&other));
     }
 }

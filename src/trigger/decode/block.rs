@@ -1,0 +1,229 @@
+//! Records on their way from an object to batches.
+
+use super::super::filter::Reason;
+use super::super::record::json::Object;
+
+/// JSON that makes a block.
+pub const BLOCK_BYTES: usize = 256 * 1024;
+/// Records that make a block where few of them go out: counts stay far below what a number of 32 bits holds.
+const BLOCK_RECORDS: u32 = 1 << 20;
+
+/// Records of an object, in its order, and what became of those in between that do not go out.
+#[derive(Debug, Default)]
+pub struct Block {
+    /// The records as JSON strings, each with a comma behind it.
+    json: Vec<u8>,
+    /// Where each record ends.
+    marks: Vec<Mark>,
+    /// How many records from the front were taken already.
+    taken: usize,
+    /// The position of the first record that was read into it.
+    from: u64,
+    /// What was read into it.
+    tally: Tally,
+}
+
+/// The end of a record that goes out.
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    /// Behind its comma in the JSON.
+    json: u32,
+    /// How many records were read up to its end, those that do not go out included.
+    read: u32,
+}
+
+/// What was read into a block.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Records, those that do not go out included.
+    pub read: u32,
+    /// Records that a filter left out, in the order of [`Reason::ALL`].
+    pub filtered: [u32; Reason::ALL.len()],
+    /// Records that do not match the file's fields.
+    pub rejected: u32,
+    /// Which line of text, or which row, the first of those is.
+    pub first_rejected: Option<u64>,
+    /// Records that say that AWS dropped some.
+    pub skip_data: u32,
+}
+
+impl Block {
+    /// Records that were not taken yet.
+    pub fn remaining(&self) -> usize {
+        self.marks.len() - self.taken
+    }
+
+    /// Takes `count` records, or as many as there are: their JSON strings, each with a comma behind it.
+    pub fn take(&mut self, count: usize) -> &[u8] {
+        let from = self.last().json;
+        self.taken = self.taken.saturating_add(count).min(self.marks.len());
+        self.json.get(from as usize..self.last().json as usize).unwrap_or_default()
+    }
+
+    /// Leaves out the records before `position`.
+    pub fn skip_to(&mut self, position: u64) {
+        let behind = |mark: &Mark| self.from + u64::from(mark.read) <= position;
+        self.taken = self.taken.max(self.marks.partition_point(behind));
+    }
+
+    /// How many of the next records fit into `bytes`.
+    pub fn fitting(&self, bytes: usize) -> usize {
+        let from = self.last().json;
+        let rest = self.marks.get(self.taken..).unwrap_or_default();
+        rest.partition_point(|mark| (mark.json - from) as usize <= bytes)
+    }
+
+    /// The position behind the last record that was taken.
+    pub fn position(&self) -> u64 {
+        self.from + u64::from(self.last().read)
+    }
+
+    /// The position behind the last record that was read.
+    pub fn end(&self) -> u64 {
+        self.from + u64::from(self.tally.read)
+    }
+
+    /// What was read into it.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// The last record that was taken.
+    fn last(&self) -> Mark {
+        let last = self.taken.checked_sub(1).and_then(|last| self.marks.get(last));
+        last.copied().unwrap_or(Mark { json: 0, read: 0 })
+    }
+
+    /// An empty block for what follows, while this one is handed on.
+    pub(super) fn replace(&mut self) -> Self {
+        // The next one will be about as large; an eighth more spares the copy when it is a little larger.
+        let json = Vec::with_capacity(self.json.len() / 8 * 9);
+        let marks = Vec::with_capacity(self.marks.len() / 8 * 9);
+        let next = Self { json, marks, from: self.end(), ..Self::default() };
+        std::mem::replace(self, next)
+    }
+
+    /// Whether it has enough to be handed on.
+    pub(super) fn is_full(&self) -> bool {
+        self.json.len() >= BLOCK_BYTES || self.tally.read >= BLOCK_RECORDS
+    }
+
+    /// Whether nothing was read into it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tally.read == 0
+    }
+
+    /// A record as it stands, of which nothing needs escaping.
+    pub(in super::super) fn push_clean(&mut self, line: &str) {
+        self.json.push(b'"');
+        self.json.extend_from_slice(line.as_bytes());
+        self.json.extend_from_slice(b"\",");
+        self.mark();
+    }
+
+    /// A record as it stands.
+    pub(super) fn push_escaped(&mut self, line: &str) {
+        // Writing into a vector cannot fail.
+        let _ = serde_json::to_writer(&mut self.json, line);
+        self.json.push(b',');
+        self.mark();
+    }
+
+    /// A record as a JSON object. What `write` leaves unfinished is taken back.
+    pub(super) fn push_object<E>(
+        &mut self,
+        write: impl FnOnce(&mut Object<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let start = self.json.len();
+        let mut object = Object::begin(&mut self.json);
+        match write(&mut object) {
+            Ok(()) => {
+                object.end();
+                self.mark();
+                Ok(())
+            }
+            Err(error) => {
+                self.json.truncate(start);
+                Err(error)
+            }
+        }
+    }
+
+    fn mark(&mut self) {
+        self.tally.read += 1;
+        // A record is added to a block of 256 KiB at most, and has a few MiB at most.
+        let json = u32::try_from(self.json.len()).unwrap_or(u32::MAX);
+        self.marks.push(Mark { json, read: self.tally.read });
+    }
+
+    /// A record that a filter leaves out.
+    pub(super) fn filter(&mut self, reason: Reason) {
+        self.tally.read += 1;
+        if let Some(count) = self.tally.filtered.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+
+    /// A record that does not match the fields of its file; `number` is its line or row.
+    pub(super) fn reject(&mut self, number: u64) {
+        self.tally.read += 1;
+        self.tally.rejected += 1;
+        self.tally.first_rejected.get_or_insert(number);
+    }
+
+    /// The next record says that AWS dropped some.
+    pub(super) fn skip_data(&mut self) {
+        self.tally.skip_data += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_can_be_taken_in_pieces() {
+        let mut block = Block::default();
+        (1..=5).for_each(|number| block.push_clean(&number.to_string()));
+        assert_eq!(block.fitting(4 * 3 + 1), 3);
+        assert_eq!(block.take(2), br#""1","2","#);
+        assert_eq!(block.fitting(4), 1);
+        assert_eq!(block.fitting(3), 0);
+        assert_eq!(block.take(10), br#""3","4","5","#);
+        assert_eq!((block.remaining(), block.take(1)), (0, &b""[..]));
+    }
+
+    #[test]
+    fn positions_count_what_was_read_whatever_goes_out() {
+        let mut block = Block::default();
+        block.filter(Reason::NoData);
+        block.push_clean("1");
+        block.reject(3);
+        block.reject(4);
+        block.push_clean("4");
+        block.filter(Reason::Action);
+        assert_eq!((block.position(), block.end(), block.remaining()), (0, 6, 2));
+        block.take(1);
+        assert_eq!(block.position(), 2);
+        assert_eq!((block.tally().rejected, block.tally().first_rejected), (2, Some(3)));
+        assert_eq!(block.tally().filtered, [0, 1, 1]);
+        let first = block.replace();
+        block.push_clean("6");
+        assert_eq!((first.end(), block.position(), block.end()), (6, 6, 7));
+        for (position, remaining) in [(0, 1), (6, 1), (7, 0)] {
+            let mut block = Block { from: 6, ..Block::default() };
+            block.push_clean("6");
+            block.skip_to(position);
+            assert_eq!(block.remaining(), remaining, "{position}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing_behind() {
+        let mut block = Block::default();
+        block.push_clean("1");
+        assert_eq!(block.push_object(|_| Err("no text")), Err("no text"));
+        block.push_object(|_| Ok::<_, ()>(())).unwrap();
+        assert_eq!(block.take(2), br#""1","{}","#);
+    }
+}

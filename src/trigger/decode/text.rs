@@ -1,0 +1,181 @@
+//! Records out of text: leaves headers and empty lines out, and writes each record as the line that it is or as JSON.
+//!
+//! It holds one window of text and one block of records, whatever the object's size.
+
+use std::io::{ErrorKind, Read};
+use std::ops::ControlFlow;
+
+use memchr::memmem;
+
+use super::block::Block;
+use super::{Decoder, ObjectError, RecordFormat, damage};
+use crate::trigger::record::json::is_special;
+use crate::trigger::record::{Layout, present};
+
+/// Text that is inflated at a time: large enough that the calls do not count, small enough for the processor's cache.
+const WINDOW_BYTES: usize = 256 * 1024;
+/// A record has some hundred bytes, one with every field and tags a few thousand. A longer line is no record.
+const LINE_BYTES: usize = 1024 * 1024;
+
+/// Decodes text into blocks for `emit`, which may break it off.
+pub(super) fn decode(
+    mut text: impl Read,
+    decoder: &Decoder,
+    mut emit: impl FnMut(Block) -> ControlFlow<()>,
+) -> Result<(), ObjectError> {
+    let mut lines = Lines::new(decoder);
+    let mut window = vec![0; WINDOW_BYTES];
+    let mut filled = 0;
+    loop {
+        if filled == window.len() {
+            if window.len() >= LINE_BYTES {
+                return Err(ObjectError::LongLine { records: lines.block.end() });
+            }
+            window.resize(window.len() * 2, 0);
+        }
+        let room = window.get_mut(filled..).unwrap_or_default();
+        let count = match text.read(room) {
+            Ok(count) => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(damage(error, lines.block.end())),
+        };
+        let ended = count == 0;
+        let fresh = filled..filled + count;
+        filled += count;
+        // Up to here the lines are whole; a line that the window cuts waits for the rest.
+        let newline = memchr::memrchr(b'\n', window.get(fresh.clone()).unwrap_or_default());
+        let whole = if ended { filled } else { newline.map_or(0, |newline| fresh.start + newline + 1) };
+        if lines.read(window.get(..whole).unwrap_or_default(), &mut emit)?.is_break() {
+            return Ok(());
+        }
+        window.copy_within(whole..filled, 0);
+        filled -= whole;
+        if ended {
+            if !lines.block.is_empty() {
+                // At the end it does not matter whether more is wanted.
+                let _ = emit(lines.block);
+            }
+            return Ok(());
+        }
+    }
+}
+
+/// Turns whole lines into records.
+struct Lines<'a> {
+    decoder: &'a Decoder,
+    layout: Option<Layout>,
+    block: Block,
+    /// How many lines were read.
+    number: u64,
+    /// Where the values of a line end.
+    ends: Vec<usize>,
+}
+
+/// What is known of all lines of a window.
+#[derive(Clone, Copy)]
+struct Window {
+    /// Nothing in it needs escaping.
+    is_clean: bool,
+    /// It may have records that say that AWS dropped some.
+    has_skip_data: bool,
+}
+
+impl<'a> Lines<'a> {
+    fn new(decoder: &'a Decoder) -> Self {
+        Self { decoder, layout: None, block: Block::default(), number: 0, ends: Vec::new() }
+    }
+
+    fn read(
+        &mut self,
+        text: &[u8],
+        emit: &mut impl FnMut(Block) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, ObjectError> {
+        let text =
+            std::str::from_utf8(text).map_err(|_| ObjectError::NotUtf8 { records: self.block.end() })?;
+        let bytes = text.as_bytes();
+        // Nearly all text needs no escaping; one pass over the window proves it for all of its lines.
+        let special = |byte: &u8| *byte != b'\n' && is_special(*byte);
+        let window = Window {
+            is_clean: !bytes.iter().any(special),
+            has_skip_data: memmem::find(bytes, b"SKIPDATA").is_some(),
+        };
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes).chain((!bytes.ends_with(b"\n")).then_some(bytes.len())) {
+            let line = text.get(start..end).unwrap_or_default();
+            start = end + 1;
+            self.line(line.strip_suffix('\r').unwrap_or(line), window)?;
+            if self.block.is_full() && emit(self.block.replace()).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn line(&mut self, line: &str, window: Window) -> Result<(), ObjectError> {
+        self.number += 1;
+        if line.is_empty() {
+            return Ok(());
+        }
+        let header = Layout::of_header(line, self.layout.is_none());
+        if header.is_some() {
+            self.layout = header;
+            return Ok(());
+        }
+        if self.layout.is_none() {
+            self.layout = Layout::of_record(line);
+        }
+        let Self { decoder, layout: Some(layout), block, ends, .. } = self else {
+            return Err(ObjectError::NotFlowLog);
+        };
+        let push = |block: &mut Block| {
+            if window.is_clean { block.push_clean(line) } else { block.push_escaped(line) }
+        };
+        let is_raw = decoder.format == RecordFormat::Raw;
+        let is_sent_as_it_stands = is_raw || (decoder.format == RecordFormat::Auto && layout.is_parsed);
+        let is_complete = spaces(line.as_bytes()) + 1 == layout.keys.len();
+        if !is_complete {
+            if is_raw {
+                push(block)
+            } else {
+                block.reject(self.number)
+            }
+            return Ok(());
+        }
+        if is_sent_as_it_stands && !window.has_skip_data && !decoder.filter.is_active() {
+            push(block);
+            return Ok(());
+        }
+        ends.clear();
+        ends.extend(memchr::memchr_iter(b' ', line.as_bytes()).chain([line.len()]));
+        let value = |place: usize| {
+            let start = place.checked_sub(1).map_or(Some(0), |before| ends.get(before).map(|end| end + 1))?;
+            line.get(start..*ends.get(place)?)
+        };
+        if layout.places.log_status.and_then(value) == Some("SKIPDATA") {
+            block.skip_data();
+        }
+        if let Some(reason) = decoder.filter.reason(&layout.places, value) {
+            block.filter(reason);
+        } else if is_sent_as_it_stands {
+            push(block);
+        } else {
+            let mut start = 0;
+            let Ok(()) = block.push_object(|object| {
+                for (key, end) in layout.keys.iter().zip(ends.iter()) {
+                    if let Some(value) = line.get(start..*end).and_then(present) {
+                        object.text(key, value, window.is_clean);
+                    }
+                    start = end + 1;
+                }
+                Ok::<_, std::convert::Infallible>(())
+            });
+        }
+        Ok(())
+    }
+}
+
+/// How many spaces there are, counted so that the compiler makes wide instructions of it: this runs for every record.
+fn spaces(line: &[u8]) -> usize {
+    let count = |chunk: &[u8]| chunk.iter().fold(0_u8, |count, byte| count + u8::from(*byte == b' '));
+    line.chunks(255).map(|chunk| usize::from(count(chunk))).sum()
+}

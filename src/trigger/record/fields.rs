@@ -1,0 +1,166 @@
+//! The fields of flow logs: their names, which of them are numbers, and in which order the intake's parser reads them.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+/// The fields of all versions, as AWS documents them
+/// (<https://docs.aws.amazon.com/vpc/latest/userguide/flow-log-records.html>).
+const FIELDS: &[&str] = &[
+    // 2
+    "version",
+    "account-id",
+    "interface-id",
+    "srcaddr",
+    "dstaddr",
+    "srcport",
+    "dstport",
+    "protocol",
+    "packets",
+    "bytes",
+    "start",
+    "end",
+    "action",
+    "log-status",
+    // 3
+    "vpc-id",
+    "subnet-id",
+    "instance-id",
+    "tcp-flags",
+    "type",
+    "pkt-srcaddr",
+    "pkt-dstaddr",
+    // 4
+    "region",
+    "az-id",
+    "sublocation-type",
+    "sublocation-id",
+    // 5
+    "pkt-src-aws-service",
+    "pkt-dst-aws-service",
+    "flow-direction",
+    "traffic-path",
+    // 6
+    "resource-type",
+    "tgw-id",
+    "tgw-attachment-id",
+    "tgw-src-vpc-account-id",
+    "tgw-dst-vpc-account-id",
+    "tgw-src-vpc-id",
+    "tgw-dst-vpc-id",
+    "tgw-src-subnet-id",
+    "tgw-dst-subnet-id",
+    "tgw-src-eni",
+    "tgw-dst-eni",
+    "tgw-src-az-id",
+    "tgw-dst-az-id",
+    "tgw-pair-attachment-id",
+    "packets-lost-no-route",
+    "packets-lost-blackhole",
+    "packets-lost-mtu-exceeded",
+    "packets-lost-ttl-expired",
+    // 7
+    "ecs-cluster-arn",
+    "ecs-cluster-name",
+    "ecs-container-instance-arn",
+    "ecs-container-instance-id",
+    "ecs-container-id",
+    "ecs-second-container-id",
+    "ecs-service-name",
+    "ecs-task-definition-arn",
+    "ecs-task-arn",
+    "ecs-task-id",
+    // 8 to 10
+    "reject-reason",
+    "resource-id",
+    "encryption-status",
+    // 11
+    "instance-tag",
+    "instance-tag-2",
+    "interface-tag",
+    "interface-tag-2",
+    "asg-tag",
+    "asg-tag-2",
+    "interface-type",
+    "next-hop-interface-id",
+    "next-hop-subnet-id",
+    "next-hop-az-id",
+    "next-hop-vpc-id",
+    "next-hop-interface-type",
+];
+
+/// The fields that hold whole numbers. An account's ID is text: it may begin with a zero.
+const INTEGERS: &[&str] = &[
+    "version",
+    "srcport",
+    "dstport",
+    "protocol",
+    "packets",
+    "bytes",
+    "start",
+    "end",
+    "tcp-flags",
+    "traffic-path",
+    "packets-lost-no-route",
+    "packets-lost-blackhole",
+    "packets-lost-mtu-exceeded",
+    "packets-lost-ttl-expired",
+];
+
+/// The fields of the default format, which is version 2.
+const DEFAULT: usize = 14;
+/// The fields of versions 2 to 5.
+const THROUGH_VERSION_5: usize = 29;
+/// A longer name is none: AWS's longest has 26 letters. With many long names, a short line would make much JSON.
+const NAME_BYTES: usize = 64;
+
+static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| FIELDS.iter().copied().collect());
+
+/// What the values of a field are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Whole numbers.
+    Integer,
+    /// Text, even where it has digits only.
+    Text,
+    /// A field that is on no list.
+    Unknown,
+}
+
+impl Kind {
+    /// That of a field, whose name has dashes or underscores.
+    pub fn of(name: &str) -> Self {
+        let name = name.replace('_', "-");
+        match (INTEGERS.contains(&name.as_str()), is_known(&name)) {
+            (true, _) => Self::Integer,
+            (false, true) => Self::Text,
+            (false, false) => Self::Unknown,
+        }
+    }
+}
+
+/// The fields of the default format in their order.
+pub fn default_format() -> &'static [&'static str] {
+    FIELDS.get(..DEFAULT).unwrap_or_default()
+}
+
+/// Whether the intake's parser finds every field of a line in this order that it knows: the fourteen fields of version
+/// 2 alone, or with all fifteen of versions 3 to 5 behind them. Where only some of those follow, or others, it would
+/// leave them out or take one for another.
+pub fn are_parsed(names: &[&str]) -> bool {
+    names == default_format()
+        || FIELDS.get(..THROUGH_VERSION_5).is_some_and(|parsed| names.starts_with(parsed))
+}
+
+/// Whether it is the name of a field on the list.
+pub fn is_known(word: &str) -> bool {
+    KNOWN.contains(word)
+}
+
+/// Whether it may be the name of a field that is on no list yet.
+pub fn looks_like_field(word: &str) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
+    let bytes = word.as_bytes();
+    bytes.len() <= NAME_BYTES
+        && bytes.first().is_some_and(u8::is_ascii_lowercase)
+        && bytes.iter().all(allowed)
+}
