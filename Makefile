@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt clippy doc deny manifests unit fuzz
+.PHONY: help demo test lint fmt clippy doc deny manifests unit fuzz bench
 
 CARGO_DENY_VERSION := 0.20.2
 # Tools that the registry gives are kept here, compiled once, away from the project's own target.
@@ -62,6 +62,9 @@ fuzz: $(CARGO_FUZZ) ## Feed random bytes to all that reads bytes from outside; m
 $(CARGO_FUZZ):
 	cargo install --locked cargo-fuzz@$(CARGO_FUZZ_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
 	rm -rf $(TOOLS)/target
+
+bench: ## Measure how fast objects are decoded, beside gzip
+	cargo bench --locked --bench decode
 
 manifests: ## Write the manifests, the playbook template and the README's tables anew
 	cargo run --quiet --locked -- manifests --write .

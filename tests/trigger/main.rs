@@ -1,12 +1,14 @@
 //! The trigger as a process, between an S3 server, a platform and a storage.
 #![allow(
     clippy::indexing_slicing,
+    clippy::panic,
     clippy::unwrap_used,
     unreachable_pub,
     reason = "the code of a test outside its functions: what breaks ends the test"
 )]
 
 mod bad_input;
+mod formats;
 mod kill;
 mod late;
 mod life;

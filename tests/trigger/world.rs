@@ -143,6 +143,20 @@ impl World {
         std::fs::read_dir(self.storage.path().join("AWS Flowlog_events")).map_or(0, Iterator::count)
     }
 
+    /// Waits for a line of the metrics.
+    pub async fn until_counted(&self, line: &str) {
+        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let metrics = reqwest::get(&url).await.unwrap().text().await.unwrap();
+            if metrics.lines().any(|found| found == line) {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "{line} is not in\n{metrics}");
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Whether a line for the user has this level and contains `part`.
     pub fn is_logged(&self, level: &str, part: &str) -> bool {
         self.platform.logs().iter().any(|line| line.level == level && line.message.contains(part))

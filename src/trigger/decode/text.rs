@@ -99,8 +99,10 @@ impl<'a> Lines<'a> {
             is_clean: !bytes.iter().any(special),
             has_skip_data: memmem::find(bytes, b"SKIPDATA").is_some(),
         };
+        // The last line of a file may have no end.
+        let open = !bytes.is_empty() && !bytes.ends_with(b"\n");
         let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', bytes).chain((!bytes.ends_with(b"\n")).then_some(bytes.len())) {
+        for end in memchr::memchr_iter(b'\n', bytes).chain(open.then_some(bytes.len())) {
             let line = text.get(start..end).unwrap_or_default();
             start = end + 1;
             self.line(line.strip_suffix('\r').unwrap_or(line), window)?;

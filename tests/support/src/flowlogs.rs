@@ -39,6 +39,8 @@ pub struct FlowLog {
     pub layout: Layout,
     /// Whether each hour has a folder.
     pub is_hourly: bool,
+    /// Whether its files are Parquet; the bodies are up to the caller.
+    pub is_parquet: bool,
 }
 
 impl FlowLog {
@@ -51,6 +53,7 @@ impl FlowLog {
             folder: String::new(),
             layout: Layout::Plain,
             is_hourly: false,
+            is_parquet: false,
         }
     }
 
@@ -72,6 +75,13 @@ impl FlowLog {
     #[must_use]
     pub fn hourly(mut self) -> Self {
         self.is_hourly = true;
+        self
+    }
+
+    /// Names its files as Parquet.
+    #[must_use]
+    pub fn parquet(mut self) -> Self {
+        self.is_parquet = true;
         self
     }
 
@@ -100,7 +110,8 @@ impl FlowLog {
         };
         let folders = time.strftime(folders);
         let minute = time.strftime("%Y%m%dT%H%MZ");
-        format!("{}{folders}/{account}_vpcflowlogs_{region}_{id}_{minute}_{hash}.log.gz", self.prefix())
+        let ending = if self.is_parquet { "log.parquet" } else { "log.gz" };
+        format!("{}{folders}/{account}_vpcflowlogs_{region}_{id}_{minute}_{hash}.{ending}", self.prefix())
     }
 }
 

@@ -5,6 +5,8 @@
 //! - [`platform`]: the platform's callback, secrets and logs
 //! - [`intake`]: where events end up
 //! - [`flowlogs`]: keys and contents as AWS writes them
+//! - [`parquet`]: the same contents as Parquet
+//! - [`parser`]: what the intake makes of an event
 //! - [`module`]: the real binary as a process
 //! - [`playbook`]: a playbook template, rendered and run
 //!
@@ -26,6 +28,8 @@ pub mod clock;
 pub mod flowlogs;
 pub mod intake;
 pub mod module;
+pub mod parquet;
+pub mod parser;
 pub mod platform;
 pub mod playbook;
 pub mod s3;

@@ -1,0 +1,53 @@
+//! What the decoder makes of objects of every kind, judged by a checker that knows only what the intake's parser reads.
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test ends at what it did not expect"
+)]
+
+use std::io::BufReader;
+use std::ops::ControlFlow;
+
+use aws_flowlogs::trigger::decode::block::Block;
+use aws_flowlogs::trigger::decode::{Decoder, ObjectError, RecordFormat};
+use aws_flowlogs::trigger::filter::Filter;
+use support::flowlogs::gzip;
+
+mod any_fields;
+mod mistakes;
+mod parquet;
+mod records;
+
+/// All blocks of an object.
+pub fn blocks(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<Block>, ObjectError> {
+    let mut blocks = Vec::new();
+    Decoder::new(format, filter).decode(BufReader::new(object), |block| {
+        blocks.push(block);
+        ControlFlow::Continue(())
+    })?;
+    Ok(blocks)
+}
+
+/// All that goes out of an object.
+pub fn events(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<String>, ObjectError> {
+    let mut json = b"[".to_vec();
+    for mut block in blocks(format, filter, object)? {
+        json.extend_from_slice(block.take(usize::MAX));
+    }
+    json.pop_if(|last| *last == b',');
+    json.push(b']');
+    Ok(serde_json::from_slice(&json).unwrap())
+}
+
+/// What goes out of text as the user gets it who sets nothing.
+pub fn events_of_text(header: &str, records: &[impl AsRef<str>]) -> Vec<String> {
+    events(RecordFormat::Auto, Filter::default(), &text(header, records)).unwrap()
+}
+
+/// A text object.
+pub fn text(header: &str, records: &[impl AsRef<str>]) -> Vec<u8> {
+    let lines = std::iter::once(header).chain(records.iter().map(AsRef::as_ref));
+    gzip(lines.map(|line| format!("{line}\n")).collect::<String>()).to_vec()
+}

@@ -1,0 +1,173 @@
+//! Flow logs of every kind between the bucket and the platform.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use serde_json::json;
+use support::eventually;
+use support::flowlogs::{HEADER, gzip};
+use support::parquet::Form;
+use support::parser;
+use support::platform::Endpoint;
+use support::script::Fault;
+
+use crate::world::{BUCKET, PATIENCE, World, stop};
+
+/// The fields of version 2 in an order of the user's.
+fn reversed(line: &str) -> String {
+    line.split(' ').rev().collect::<Vec<_>>().join(" ")
+}
+
+/// Guarantee 12: A record of any fields in any order, as text or Parquet, goes out in a form in which the intake's
+/// parser finds the values that AWS wrote.
+#[tokio::test]
+async fn records_of_every_kind_arrive_so_that_the_parser_finds_their_values() {
+    let mut world = World::new().await;
+    let process = world.start().await;
+    let mut expected = BTreeSet::new();
+    for kind in 0..5 {
+        let mut flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+        if kind >= 2 {
+            flow_log = flow_log.parquet();
+        }
+        if kind == 3 {
+            flow_log = flow_log.hive().hourly();
+        }
+        let object = world.object(&flow_log, 5, 130);
+        let wide = Form { is_wide: true, group_rows: 50, page_rows: 7, ..Form::default() };
+        let body: Bytes = match kind {
+            0 => object.body(),
+            1 => gzip(object.text().lines().map(|line| reversed(line) + "\n").collect::<String>()),
+            2 => support::parquet::file(HEADER, &object.records, &Form::default()),
+            3 => support::parquet::file(HEADER, &object.records, &wide),
+            _ => gzip(support::parquet::file(HEADER, &object.records, &Form::default())),
+        };
+        world.s3.put(BUCKET, &object.key, body);
+        expected
+            .extend(object.records.iter().map(|record| json!(parser::expected(HEADER, record)).to_string()));
+    }
+    assert!(eventually(PATIENCE, || world.platform.records().len() >= expected.len()).await);
+    world.until_logged("info", "poll ended").await;
+    stop(process).await;
+    let records = world.platform.records();
+    assert_eq!(records.len(), expected.len());
+    let found = records.iter().map(|record| match parser::parse(record) {
+        Some(values) => json!(values).to_string(),
+        None => panic!("not understood: {record}"),
+    });
+    assert_eq!(found.collect::<BTreeSet<_>>(), expected);
+    assert!(!world.platform.logs().iter().any(|line| line.level == "error"), "{:#?}", world.platform.logs());
+}
+
+/// Guarantee 13: A record that does not match the fields of its file is named by file and line, counted, and never a
+/// reason to drop the file.
+#[tokio::test]
+async fn a_record_that_does_not_match_its_header_is_named_and_the_others_arrive() {
+    let mut world = World::new().await;
+    let process = world.start().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    let object = world.object(&flow_log, 5, 20);
+    let mut lines: Vec<&str> = object.records.iter().map(String::as_str).collect();
+    lines.insert(6, "2 111111111111 eni-0a too few");
+    lines.insert(9, "and then another");
+    world.s3.put(BUCKET, &object.key, gzip(format!("{HEADER}\n{}\n", lines.join("\n"))));
+    world.expected.extend(object.records.iter().cloned());
+    world.all_arrive(&process).await;
+    world.until_logged("warning", "records were rejected").await;
+    let logs = world.platform.logs();
+    let named = logs.iter().find(|line| line.message.contains("records were rejected")).unwrap();
+    for part in [&object.key, "records=2", "line=8"] {
+        assert!(named.message.contains(part), "{part}: {}", named.message);
+    }
+    for line in ["aws_flowlogs_records_rejected_total 2", "symphony_module_common_discarded_events_total 2"] {
+        world.until_counted(line).await;
+    }
+    stop(process).await;
+
+    // Who wants the lines as they are gets all of them.
+    let mut world = World::new().await;
+    world.argument("record_format", "raw");
+    let process = world.start().await;
+    world.s3.put(BUCKET, &object.key, gzip(format!("{HEADER}\n{}\n", lines.join("\n"))));
+    world.expected.extend(lines.into_iter().map(str::to_owned));
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn what_is_not_wanted_is_left_out_and_counted_by_its_reason() {
+    let record = |ends: &str, action: &str| {
+        format!("2 111111111111 eni-1 {ends} 443 49152 6 20 4249 1795377300 1795377358 {action} OK")
+    };
+    let internal = record("10.0.0.1 fd00::1", "REJECT");
+    let accepted = record("10.0.0.1 198.51.100.7", "ACCEPT");
+    let rejected = record("198.51.100.7 10.0.0.1", "REJECT");
+    let no_data = "2 111111111111 eni-1 - - - - - - - 1795377300 1795377358 - NODATA".to_owned();
+    let skip_data = no_data.replace("NODATA", "SKIPDATA");
+    let mut world = World::new().await;
+    world.argument("exclude_internal_traffic", true);
+    world.argument("actions", json!(["REJECT"]));
+    world.argument("exclude_no_data", true);
+    let process = world.start().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    let object = world.object(&flow_log, 5, 0);
+    let records = [internal, accepted.clone(), accepted, rejected.clone(), no_data, skip_data.clone()];
+    world.s3.put(BUCKET, &object.key, gzip(format!("{HEADER}\n{}\n", records.join("\n"))));
+    world.expected.extend([rejected, skip_data]);
+    world.all_arrive(&process).await;
+    for line in [
+        r#"aws_flowlogs_records_filtered_total{reason="internal traffic"} 1"#,
+        r#"aws_flowlogs_records_filtered_total{reason="action"} 2"#,
+        r#"aws_flowlogs_records_filtered_total{reason="no data"} 1"#,
+        "aws_flowlogs_records_skip_data_total 1",
+        "symphony_module_common_discarded_events_total 4",
+        "symphony_module_aws_collected_events_total 6",
+    ] {
+        world.until_counted(line).await;
+    }
+    world.until_logged("warning", "SKIPDATA").await;
+    assert!(world.is_logged("warning", &format!("_{}", flow_log.id)), "the flow log is named");
+    // An object of which nothing is wanted is done nonetheless.
+    let empty = world.object(&flow_log, 4, 0);
+    world.s3.put(BUCKET, &empty.key, gzip(format!("{HEADER}\n{}\n", records[0])));
+    world.until_counted("aws_flowlogs_objects_delivered_total 2").await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn a_filter_that_changes_in_the_middle_of_an_object_loses_and_repeats_nothing() {
+    let mut world = World::new().await;
+    world.argument("chunk_size", 10);
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    let object = world.object(&flow_log, 5, 200);
+    let is_wanted = |number: usize| number % 3 > 0;
+    let records: Vec<String> = object
+        .records
+        .iter()
+        .enumerate()
+        .map(|(number, record)| match record.split(' ').nth(2).unwrap() {
+            interface if !is_wanted(number) => {
+                format!("2 111111111111 {interface} - - - - - - - 1795377300 1795377358 - NODATA")
+            }
+            interface => {
+                format!(
+                    "2 111111111111 {interface} 10.0.0.1 10.0.0.2 1 2 6 20 4249 1795377300 1795377358 ACCEPT OK"
+                )
+            }
+        })
+        .collect();
+    // Three batches are accepted; the fourth is written, refused, and sent as it is by the next run.
+    world.platform.script(Endpoint::Events).then_normal(3).always(Fault::status(400));
+    let process = world.start().await;
+    world.s3.put(BUCKET, &object.key, gzip(format!("{HEADER}\n{}\n", records.join("\n"))));
+    world.until_logged("error", "the platform refused a batch").await;
+    stop(process).await;
+    world.platform.script(Endpoint::Events).clear();
+    world.argument("exclude_no_data", true);
+    let process = world.start().await;
+    let (before, after) = records.split_at(40);
+    world.expected.extend(before.iter().cloned());
+    world.expected.extend(after.iter().filter(|record| record.ends_with("OK")).cloned());
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
