@@ -71,12 +71,12 @@ struct Lines<'a> {
     ends: Vec<usize>,
 }
 
-/// What is known of all lines of a window.
+/// What is known of a line before its values are.
 #[derive(Clone, Copy)]
-struct Window {
+struct Known {
     /// Nothing in it needs escaping.
     is_clean: bool,
-    /// It may have records that say that AWS dropped some.
+    /// It may say that AWS dropped records.
     has_skip_data: bool,
 }
 
@@ -95,17 +95,16 @@ impl<'a> Lines<'a> {
         let bytes = text.as_bytes();
         // Nearly all text needs no escaping; one pass over the window proves it for all of its lines.
         let special = |byte: &u8| *byte != b'\n' && is_special(*byte);
-        let window = Window {
-            is_clean: !bytes.iter().any(special),
-            has_skip_data: memmem::find(bytes, b"SKIPDATA").is_some(),
-        };
+        let is_clean = !bytes.iter().any(special);
+        let mut skip_data = memmem::find_iter(bytes, b"SKIPDATA").peekable();
         // The last line of a file may have no end.
         let open = !bytes.is_empty() && !bytes.ends_with(b"\n");
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', bytes).chain(open.then_some(bytes.len())) {
             let line = text.get(start..end).unwrap_or_default();
             start = end + 1;
-            self.line(line.strip_suffix('\r').unwrap_or(line), window)?;
+            let has_skip_data = skip_data.next_if(|place| *place < end).is_some();
+            self.line(line.strip_suffix('\r').unwrap_or(line), Known { is_clean, has_skip_data })?;
             if self.block.is_full() && emit(self.block.replace()).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
@@ -113,7 +112,7 @@ impl<'a> Lines<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn line(&mut self, line: &str, window: Window) -> Result<(), ObjectError> {
+    fn line(&mut self, line: &str, known: Known) -> Result<(), ObjectError> {
         self.number += 1;
         if line.is_empty() {
             return Ok(());
@@ -130,7 +129,7 @@ impl<'a> Lines<'a> {
             return Err(ObjectError::NotFlowLog);
         };
         let push = |block: &mut Block| {
-            if window.is_clean { block.push_clean(line) } else { block.push_escaped(line) }
+            if known.is_clean { block.push_clean(line) } else { block.push_escaped(line) }
         };
         let is_raw = decoder.format == RecordFormat::Raw;
         let is_sent_as_it_stands = is_raw || (decoder.format == RecordFormat::Auto && layout.is_parsed);
@@ -143,7 +142,7 @@ impl<'a> Lines<'a> {
             }
             return Ok(());
         }
-        if is_sent_as_it_stands && !window.has_skip_data && !decoder.filter.is_active() {
+        if is_sent_as_it_stands && !known.has_skip_data && !decoder.filter.is_active() {
             push(block);
             return Ok(());
         }
@@ -165,7 +164,7 @@ impl<'a> Lines<'a> {
             let Ok(()) = block.push_object(|object| {
                 for (key, end) in layout.keys.iter().zip(ends.iter()) {
                     if let Some(value) = line.get(start..*end).and_then(present) {
-                        object.text(key, value, window.is_clean);
+                        object.text(key, value, known.is_clean);
                     }
                     start = end + 1;
                 }
