@@ -43,30 +43,30 @@ mod tests {
     use super::super::TriggerConfiguration;
     use super::*;
 
-    fn read(name: &str, value: Value) -> Result<TriggerConfiguration, ConfigError> {
+    fn read(name: &str, value: &Value) -> Result<TriggerConfiguration, ConfigError> {
         TriggerConfiguration::read(json!({"bucket_name": "logs", name: value}))
     }
 
     #[test]
     fn records_go_out_as_they_stand_and_all_of_them_unless_the_user_says_otherwise() {
-        let configuration = read("frequency", json!(60)).unwrap();
+        let configuration = read("frequency", &json!(60)).unwrap();
         assert_eq!(configuration.record_format, RecordFormat::Auto);
         assert!(!configuration.filter.is_active());
         for (text, format) in
             [("raw", RecordFormat::Raw), ("json", RecordFormat::Json), ("auto", RecordFormat::Auto)]
         {
-            assert_eq!(read("record_format", json!(text)).unwrap().record_format, format);
+            assert_eq!(read("record_format", &json!(text)).unwrap().record_format, format);
         }
     }
 
     #[test]
     fn actions_are_those_to_send() {
-        let filter = |actions: Value| read("actions", actions).unwrap().filter;
+        let filter = |actions: Value| read("actions", &actions).unwrap().filter;
         assert!(!filter(json!(["REJECT", "accept"])).is_active());
         assert_eq!(filter(json!(["REJECT"])), Filter { accepted: true, ..Filter::default() });
         assert_eq!(filter(json!(["ACCEPT"])), Filter { rejected: true, ..Filter::default() });
-        assert!(read("exclude_internal_traffic", json!(true)).unwrap().filter.internal);
-        assert!(read("exclude_no_data", json!(true)).unwrap().filter.no_data);
+        assert!(read("exclude_internal_traffic", &json!(true)).unwrap().filter.internal);
+        assert!(read("exclude_no_data", &json!(true)).unwrap().filter.no_data);
     }
 
     #[test]
@@ -80,7 +80,7 @@ mod tests {
             ("exclude_internal_traffic", json!("yes")),
             ("exclude_no_data", json!(1)),
         ] {
-            let problem = read(name, value.clone()).unwrap_err().to_string();
+            let problem = read(name, &value).unwrap_err().to_string();
             assert!(problem.contains(&format!("`{name}`")), "{name} {value}: {problem}");
         }
     }

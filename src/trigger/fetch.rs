@@ -16,16 +16,17 @@ use super::decode::{Decoder, ObjectError};
 use crate::s3::{Bucket, Object, S3Error};
 
 /// An object is read in parts of this size, each in one call: a part that fails is read again without the others, and
-/// no connection stays open while a batch is delivered.
-const PART_BYTES: u64 = 8 * 1024 * 1024;
+/// no connection stays open while a batch is delivered. Up to five are in memory of each object: one is decoded, one
+/// waits, and one arrives, which takes twice its size.
+const PART_BYTES: u64 = 2 * 1024 * 1024;
 /// Blocks held of an object that is not decoded to its end: 8 MiB.
 const HELD_BLOCKS: usize = 32;
 /// Objects opened at a time. Most are small, and their time is the way to S3 and back.
 pub const OPENED: usize = 16;
 /// What all opened objects may hold together, in kibibytes: four objects of the largest kind.
 const BUDGET_KIB: u32 = 4 * OBJECT_KIB;
-/// What an object holds at most: its blocks, and two parts.
-const OBJECT_KIB: u32 = 24 * 1024;
+/// What an object holds at most: its blocks, and its parts.
+const OBJECT_KIB: u32 = 18 * 1024;
 /// Flow logs shrink to a third to a tenth under gzip.
 const INFLATION: u64 = 8;
 

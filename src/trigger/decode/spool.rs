@@ -209,7 +209,7 @@ impl PageSize {
                 number |= u64::from(byte & 0x7f) << (7 * place);
                 if byte < 0x80 {
                     // Zigzag: even numbers are not negative.
-                    return (number % 2 == 0).then_some(number / 2);
+                    return number.is_multiple_of(2).then_some(number / 2);
                 }
             }
             None

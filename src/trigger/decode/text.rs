@@ -136,9 +136,9 @@ impl<'a> Lines<'a> {
         let is_complete = spaces(line.as_bytes()) + 1 == layout.keys.len();
         if !is_complete {
             if is_raw {
-                push(block)
+                push(block);
             } else {
-                block.reject(self.number)
+                block.reject(self.number);
             }
             return Ok(());
         }

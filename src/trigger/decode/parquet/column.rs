@@ -173,9 +173,9 @@ impl Cell for i32 {
         object: &mut Object<'_>,
     ) -> std::result::Result<(), NotText> {
         if is_unsigned {
-            object.plain(key, self.cast_unsigned())
+            object.plain(key, self.cast_unsigned());
         } else {
-            object.plain(key, self)
+            object.plain(key, self);
         }
         Ok(())
     }
@@ -189,9 +189,9 @@ impl Cell for i64 {
         object: &mut Object<'_>,
     ) -> std::result::Result<(), NotText> {
         if is_unsigned {
-            object.plain(key, self.cast_unsigned())
+            object.plain(key, self.cast_unsigned());
         } else {
-            object.plain(key, self)
+            object.plain(key, self);
         }
         Ok(())
     }
