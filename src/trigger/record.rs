@@ -68,11 +68,12 @@ pub fn present(value: &str) -> Option<&str> {
     (!value.is_empty() && value != "-").then_some(value)
 }
 
-/// Whether a line is a header: all its words look like fields, and most are known.
+/// Whether a line is a header: all its words look like fields, and some of them are known.
 ///
-/// A field that is on no list yet must not hide a header, and a record must never pass for one: a value that looks like
-/// a field's name is rare, a line of which most values do does not occur. Behind the first line, where members of a gzip
-/// may repeat their header, the first word must be known too: that decides at once about nearly every record.
+/// A field that is on no list yet must not hide a header, and a record must never pass for one. The first line may name
+/// more fields that are not known than fields that are. Behind it, where members of a gzip may repeat their header, the
+/// first word must be known, which decides at once about nearly every record, and most words: a value that looks like a
+/// field's name is rare, a line of which most values do does not occur.
 fn is_header(line: &str, is_first: bool) -> bool {
     if !line.as_bytes().first().is_some_and(u8::is_ascii_lowercase) {
         return false;
@@ -87,7 +88,7 @@ fn is_header(line: &str, is_first: bool) -> bool {
             return false;
         }
     }
-    known > unknown
+    known > 0 && (is_first || known > unknown)
 }
 
 /// Whether a line fits the default format, version 2: fourteen values, the first a version, the last a log status.
@@ -114,7 +115,10 @@ mod tests {
         ] {
             assert!(is_header(header, true) && is_header(header, false), "{header}");
         }
-        assert!(is_header("field-of-next-year srcaddr dstaddr", true));
+        for header in ["field-of-next-year srcaddr dstaddr", "field-of-next-year another-one action"] {
+            assert!(is_header(header, true), "{header}");
+        }
+        assert!(!is_header("colour shape", true));
         assert_eq!(Layout::of_header("log-status srcaddr", true).unwrap().places.sources, [Some(1), None]);
     }
 

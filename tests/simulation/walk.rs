@@ -87,7 +87,7 @@ async fn poll(discovery: &mut Discovery, ledger: &Ledger) -> Vec<String> {
     let take = async {
         let mut batch = Batch::new(1);
         while let Some(object) = named.recv().await {
-            batch.end(&object, 0);
+            batch.end(&object, 0, 0);
             found.push(object.key);
         }
         if !batch.is_empty() {

@@ -140,7 +140,7 @@ async fn a_filter_that_changes_in_the_middle_of_an_object_loses_and_repeats_noth
     world.argument("chunk_size", 10);
     let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
     let object = world.object(&flow_log, 5, 200);
-    let is_wanted = |number: usize| number % 3 > 0;
+    let is_wanted = |number: usize| !number.is_multiple_of(3);
     let records: Vec<String> = object
         .records
         .iter()
