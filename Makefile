@@ -54,7 +54,7 @@ unit: ## Run every test, the ones of the manifests and of the README included
 fuzz: $(CARGO_FUZZ) ## Feed random bytes to all that reads bytes from outside; make fuzz SECONDS=300 for longer
 	@for target in events object state values; do \
 		mkdir -p target/fuzz/$$target && \
-		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" RUSTC_BOOTSTRAP=1 cargo fuzz run -D -s none $$target \
+		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo fuzz run -D -s none $$target \
 			target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -max_len=65536 -rss_limit_mb=1024 \
 			|| exit 1; \
 	done
