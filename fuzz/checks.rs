@@ -10,11 +10,14 @@ use aws_flowlogs::action::events::{Event, EventReader, Form, Input, Rejects};
 use aws_flowlogs::config::{self, ModuleConfiguration, TriggerConfiguration};
 use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::trigger::checkpoint::{Change, Checkpoint, Origin};
-use aws_flowlogs::trigger::decode::decode;
+use aws_flowlogs::trigger::decode::{Decoder, RecordFormat};
+use aws_flowlogs::trigger::filter::Filter;
 use aws_flowlogs::trigger::journal::{seal, unseal};
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-/// An object of the bucket: as it is, or as the text in the gzip of one.
+/// An object of the bucket: as it is, or as the text in the gzip of one. The first byte says which, in which form its
+/// records go out, and what is left out.
 ///
 /// Records are JSON strings without a line end, and the same ones in whatever pieces the object arrives, four bytes or
 /// more. It is damaged in every way of arriving, or in none.
@@ -26,21 +29,29 @@ pub fn object(input: &[u8]) {
         gzip.write_all(rest).unwrap();
         body = gzip.finish().unwrap();
     }
+    let format = [RecordFormat::Auto, RecordFormat::Raw, RecordFormat::Json][usize::from(kind >> 1) % 3];
+    let all = kind & 0x80 == 0x80;
+    let decoder = Decoder::new(format, Filter { internal: all, no_data: all, ..Filter::default() });
     let records = |capacity: usize| {
         let mut json = Vec::new();
-        let ended = decode(BufReader::with_capacity(capacity, body.as_slice()), |mut block| {
+        let ended = decoder.decode(BufReader::with_capacity(capacity, body.as_slice()), |mut block| {
             let (count, before) = (block.remaining(), json.len());
             json.extend_from_slice(block.take(count));
-            let text = json[before..].strip_suffix(b",").expect("a comma behind each record");
+            let text = &json[before..];
+            let text = text.strip_suffix(b",").unwrap_or(text);
             let block = [b"[", text, b"]"].concat();
             let records: Vec<String> = serde_json::from_slice(&block).expect("an array of strings");
             assert_eq!(records.len(), count);
             assert!(records.iter().all(|record| !record.is_empty() && !record.contains('\n')));
+            if format == RecordFormat::Json {
+                let is_object = |record: &String| serde_json::from_str::<Map<String, Value>>(record).is_ok();
+                assert!(records.iter().all(is_object));
+            }
             ControlFlow::Continue(())
         });
         (json, ended.map_err(|error| error.cause()))
     };
-    let ((whole, one), (pieces, other)) = (records(8 * 1024), records(4 + usize::from(kind / 2)));
+    let ((whole, one), (pieces, other)) = (records(8 * 1024), records(4 + usize::from(kind >> 4)));
     match (one, other) {
         (Ok(()), Ok(())) => assert_eq!(whole, pieces),
         // Of several faults, another may be met first; what is before it comes in blocks.
