@@ -31,7 +31,7 @@ mod failure;
 
 pub use failure::{S3Error, S3Failure};
 
-/// Time for one attempt at a call. A part of an object is 8 MiB at most: this is 280 kB/s.
+/// Time for one attempt at a call. A part of an object is 2 MiB at most: this is 70 kB/s.
 const ATTEMPT: Duration = Duration::from_secs(30);
 
 /// A bucket of the customer's. Clones share the connections.
