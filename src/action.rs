@@ -11,7 +11,7 @@ use self::chunk::Envelope;
 use self::events::EventsError;
 use self::post::{Intake, Patience, PostError};
 use self::results::Outcome;
-use crate::config::{ConfigError, overlay};
+use crate::config::{ConfigError, ModuleConfiguration};
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::logs::LogQueue;
 use crate::platform::storage::{Storage, StorageError};
@@ -29,7 +29,7 @@ pub mod results;
 pub async fn run(values: &Values, logs: &LogQueue, shutdown: &Shutdown) -> Result<(), CallbackError> {
     let callback = Callback::from_values(values)?;
     let running = json!({"status": "running", "need_secrets": true});
-    let secrets = match shutdown.race(callback.report(&running, shutdown)).await {
+    let secrets = match shutdown.race(callback.begin(&running, shutdown)).await {
         Ok(reported) => reported.map_err(PushError::from),
         Err(stopped) => Err(stopped.into()),
     };
@@ -109,7 +109,9 @@ fn api_key(values: &Values, secrets: Map<String, Value>) -> Option<SecretString>
             json!({})
         }
     };
-    overlay(&mut module, secrets);
+    if ModuleConfiguration::put_secrets(&mut module, secrets).contains(&"api_key") {
+        tracing::warn!("the platform did not hand over the secret `api_key`: the intake is asked without it");
+    }
     let key = module.get("api_key").and_then(Value::as_str)?.trim();
     (!key.is_empty()).then(|| key.into())
 }

@@ -5,39 +5,16 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+pub use self::account::ModuleConfiguration;
 use crate::trigger::decode::RecordFormat;
 use crate::trigger::filter::Filter;
 
+mod account;
 mod records;
-
-/// The account that reads the flow logs.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(title = "AWS account")]
-pub struct ModuleConfiguration {
-    /// The ID of the access key of the IAM user that may list and read the bucket, e.g. AKIAIOSFODNN7EXAMPLE
-    #[schemars(title = "Access key ID", length(min = 1))]
-    pub aws_access_key: String,
-    /// The secret that belongs to the access key, e.g. wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
-    #[schemars(title = "Secret access key", with = "String", length(min = 1))]
-    pub aws_secret_access_key: SecretString,
-    /// The region of the bucket, e.g. eu-west-3
-    #[schemars(title = "Region", length(min = 1))]
-    pub aws_region_name: String,
-    /// Only if your intake asks for it: the API key that Push events sends to the intake, beside the intake key
-    #[serde(default)]
-    #[schemars(title = "API key of the intake", with = "String")]
-    pub api_key: Option<SecretString>,
-}
-
-impl ModuleConfiguration {
-    /// The properties that the platform keeps as secrets.
-    pub const SECRETS: [&str; 2] = ["aws_secret_access_key", "api_key"];
-}
 
 /// The trigger's arguments, as the user gives them.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -6,5 +6,6 @@ pub mod health;
 pub mod logs;
 pub mod metrics;
 pub mod rope;
+pub mod secrets;
 pub mod storage;
 pub mod values;

@@ -39,10 +39,11 @@ use self::fetch::{Opened, Opener};
 use self::presence::Instance;
 use self::resting::Resting;
 use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
-use crate::platform::callback::{Callback, CallbackError, Secrets};
+use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::health::{self, Health};
 use crate::platform::logs::LogQueue;
 use crate::platform::metrics::Metrics;
+use crate::platform::secrets::Secrets;
 use crate::platform::storage::{Storage, StorageError};
 use crate::platform::values::{ValueError, Values};
 use crate::s3::{Bucket, Object};
@@ -120,7 +121,7 @@ async fn configure(
         Err(error) => Err(Unusable::Configuration(ConfigError::new(what, error.to_string()))),
         Ok(json) => Ok(json),
     };
-    let mut account = json("module_configuration", config::MODULE)?;
+    let account = json("module_configuration", config::MODULE)?;
     let mut arguments = json("trigger_configuration", config::TRIGGER)?;
     config::check_required::<ModuleConfiguration>(config::MODULE, &account)
         .map_err(Unusable::Configuration)?;
@@ -129,12 +130,9 @@ async fn configure(
     delivery.until_done("use the storage", check).await.map_err(stopped)?;
     let Secrets { module, node } =
         callback.secrets(&delivery.shutdown).await.map_err(|error| start(error.into()))?;
-    config::overlay(&mut account, module);
     config::overlay(&mut arguments, node);
     let configuration = TriggerConfiguration::read(arguments).map_err(Unusable::Configuration)?;
-    let account =
-        config::read::<ModuleConfiguration>(config::MODULE, account).map_err(Unusable::Configuration)?;
-    let account = account.warn_unknown(config::MODULE);
+    let account = ModuleConfiguration::read(account, module).map_err(Unusable::Configuration)?;
     let bucket = Bucket::new(&account, &configuration.bucket, values, delivery.metrics.clone());
     Ok((configuration, bucket.map_err(|error| start(error.into()))?))
 }

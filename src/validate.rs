@@ -11,9 +11,9 @@ use aws_sdk_sts::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
 use secrecy::ExposeSecret as _;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use crate::config::{self, ConfigError, MODULE, ModuleConfiguration, overlay};
+use crate::config::{ConfigError, ModuleConfiguration};
 use crate::platform::callback::{Callback, CallbackError, causes};
 use crate::platform::logs::LogQueue;
 use crate::platform::rope::Rope;
@@ -60,13 +60,11 @@ pub enum AccountError {
     },
     /// The secret is not that of the key.
     #[error(
-        "the secret in `aws_secret_access_key` does not belong to the access key ID in `aws_access_key` ({code}): enter both again, from the same access key{}", if *.without_secrets { "; the platform handed over no secrets, so the value in the module configuration itself was used" } else { "" }
+        "the secret in `aws_secret_access_key` does not belong to the access key ID in `aws_access_key` ({code}): enter both again, from the same access key"
     )]
     WrongSecret {
         /// What STS called it.
         code: String,
-        /// Whether the platform's answer had no secrets.
-        without_secrets: bool,
     },
     /// The signature is too old or of the future.
     #[error(
@@ -134,24 +132,16 @@ struct Identity {
 
 async fn check(callback: &Callback, values: &Values, shutdown: &Shutdown) -> Result<Identity, AccountError> {
     let running = json!({"status": "running"});
-    let secrets =
-        shutdown.race(callback.report(&running, shutdown)).await?.map_err(AccountError::Platform)?;
-    let without_secrets = secrets.is_empty();
-    let account = read(values, secrets)?;
+    let secrets = shutdown.race(callback.begin(&running, shutdown)).await?.map_err(AccountError::Platform)?;
+    let account = ModuleConfiguration::read(values.required_json("module_configuration")?, secrets)?;
     let endpoint = endpoint(values)?;
     check_form(&account, endpoint.is_some())?;
     let called = shutdown.race(client(&account, endpoint.as_deref()).get_caller_identity().send()).await?;
     let identity = called.map_err(|error| {
         let region = account.aws_region_name.trim();
-        explain(&error, region, endpoint.as_deref(), without_secrets)
+        explain(&error, region, endpoint.as_deref())
     })?;
     Ok(Identity { account: identity.account.unwrap_or_default(), arn: identity.arn.unwrap_or_default() })
-}
-
-fn read(values: &Values, secrets: Map<String, Value>) -> Result<ModuleConfiguration, AccountError> {
-    let mut given = values.required_json("module_configuration")?;
-    overlay(&mut given, secrets);
-    Ok(config::read::<ModuleConfiguration>(MODULE, given)?.warn_unknown(MODULE))
 }
 
 /// The endpoint that stands in for STS, if one is configured.
@@ -202,12 +192,7 @@ fn client(account: &ModuleConfiguration, endpoint: Option<&str>) -> aws_sdk_sts:
 }
 
 /// Puts a failed call into words.
-fn explain(
-    error: &SdkError<GetCallerIdentityError>,
-    region: &str,
-    endpoint: Option<&str>,
-    without_secrets: bool,
-) -> AccountError {
+fn explain(error: &SdkError<GetCallerIdentityError>, region: &str, endpoint: Option<&str>) -> AccountError {
     let region = region.to_owned();
     let china = if region.starts_with("cn-") { ".cn" } else { "" };
     let endpoint = endpoint.map_or_else(|| format!("sts.{region}.amazonaws.com{china}"), str::to_owned);
@@ -216,7 +201,7 @@ fn explain(
         SdkError::ServiceError(context) => {
             let refusal = context.err();
             match refusal.code() {
-                Some(code) => refused(code, refusal.message().unwrap_or_default(), region, without_secrets),
+                Some(code) => refused(code, refusal.message().unwrap_or_default(), region),
                 None => {
                     let reason = format!("status {} and no error code", context.raw().status());
                     AccountError::Senseless { endpoint, reason }
@@ -233,7 +218,7 @@ fn explain(
 }
 
 /// Puts a refusal into words.
-fn refused(code: &str, message: &str, region: String, without_secrets: bool) -> AccountError {
+fn refused(code: &str, message: &str, region: String) -> AccountError {
     let time = ["Signature expired", "not yet current", "RequestTimeTooSkewed", "RequestExpired"];
     let code_and_message = format!("{code}: {message}");
     let code = code.to_owned();
@@ -245,7 +230,7 @@ fn refused(code: &str, message: &str, region: String, without_secrets: bool) -> 
             AccountError::UnknownKey { code, region }
         }
         "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature" => {
-            AccountError::WrongSecret { code, without_secrets }
+            AccountError::WrongSecret { code }
         }
         _ => AccountError::Refused { code, message: message.to_owned() },
     }
@@ -279,8 +264,7 @@ mod tests {
 
     #[test]
     fn each_refusal_says_what_to_do() {
-        let told =
-            |code: &str, message: &str| refused(code, message, "eu-west-3".to_owned(), false).to_string();
+        let told = |code: &str, message: &str| refused(code, message, "eu-west-3".to_owned()).to_string();
         let signature = "The request signature we calculated does not match the signature you provided.";
         for (code, message, expected) in [
             (
@@ -296,7 +280,5 @@ mod tests {
             let told = told(code, message);
             assert!(told.contains(expected) && told.contains(code), "{told}");
         }
-        let told = refused("SignatureDoesNotMatch", signature, "eu-west-3".to_owned(), true).to_string();
-        assert!(told.contains("handed over no secrets"), "{told}");
     }
 }

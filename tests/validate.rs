@@ -166,9 +166,11 @@ async fn a_region_that_cannot_be_one_is_told_without_a_call() {
 #[tokio::test]
 async fn without_secrets_from_the_platform_the_error_says_so() {
     let world = World::new(SECRET).await;
-    world.platform.script(Endpoint::Actions).then(Fault::Status(200, "{}".to_owned()));
+    let answer = r#"{"module_configuration": {"value": {}}}"#.to_owned();
+    world.platform.script(Endpoint::Actions).then(Fault::Status(200, answer));
     let error = world.validate(world.module(&account())).await.expect("an error");
-    assert_contains(&error, &["`aws_secret_access_key`", "handed over no secrets"]);
+    assert_contains(&error, &["did not hand over the secret `aws_secret_access_key`"]);
+    assert!(world.sts.control().requests().is_empty(), "a placeholder was used");
 }
 
 #[tokio::test]

@@ -7,10 +7,11 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::logs::LogLine;
 use super::rope::Rope;
+use super::secrets::{self, Secrets};
 use super::values::{ValueError, Values};
 use crate::retry::Backoff;
 use crate::shutdown::{Shutdown, Stopped};
@@ -123,15 +124,6 @@ pub struct Event<'a> {
     pub directory: &'a str,
 }
 
-/// The secrets that overlay the configuration.
-#[derive(Debug, Default)]
-pub struct Secrets {
-    /// Those of the module's account.
-    pub module: Map<String, Value>,
-    /// Those of the trigger's own arguments.
-    pub node: Map<String, Value>,
-}
-
 impl Callback {
     /// The client that the values describe: `token`, `url_callback`, and optionally `url_secrets` and `url_logs`.
     pub fn from_values(values: &Values) -> Result<Self, CallbackError> {
@@ -175,16 +167,8 @@ impl Callback {
 
     async fn secrets_once(&self) -> Result<Secrets, CallbackError> {
         let body = self.call(&Method::GET, &self.secrets, None).await?;
-        let senseless = |reason| senseless(&Method::GET, &self.secrets, reason, &body);
-        let Ok(Value::Object(mut answer)) = serde_json::from_slice(&body) else {
-            return Err(senseless("no JSON object"));
-        };
-        let mut take = |name| match answer.remove(name) {
-            Some(Value::Object(values)) => Ok(values),
-            None | Some(Value::Null) => Ok(Map::new()),
-            Some(_) => Err(senseless("secrets that are no JSON object")),
-        };
-        Ok(Secrets { module: take("value")?, node: take("node_value")? })
+        Secrets::of_trigger(&body)
+            .map_err(|reason| self.senseless(&Method::GET, &self.secrets, reason, &body))
     }
 
     /// Sends an event, once. Any 2xx is an acceptance, whatever the body.
@@ -195,25 +179,27 @@ impl Callback {
 
     /// Sends log lines, once.
     pub async fn send_logs(&self, lines: &[LogLine]) -> Result<(), CallbackError> {
-        let body = serde_json::json!({ "logs": lines });
+        let body = json!({ "logs": lines });
         self.call(&Method::POST, &self.logs, Some(Payload::Json(&body))).await.map(drop)
     }
 
-    /// Reports an action's state and gives the module's secrets that the answer carries. A refusal is final; anything
-    /// else is tried up to 10 times with waits of 2 to 60 s.
-    pub async fn report(
+    /// Reports that an action or a validation is running, with what else the platform is to be told about it, and gives
+    /// the module's secrets from the answer. A refusal is final; anything else is tried up to 10 times with waits of 2
+    /// to 60 s.
+    pub async fn begin(
         &self,
-        state: &Value,
+        running: &Value,
         shutdown: &Shutdown,
     ) -> Result<Map<String, Value>, CallbackError> {
-        self.report_rope(&Rope::from(state), shutdown).await
+        let body = self.report(&Rope::from(running), shutdown).await?;
+        secrets::of_run(&body).map_err(|reason| self.senseless(&Method::PATCH, &self.callback, reason, &body))
     }
 
     /// Sends the last report of an action or a validation, whose JSON need not fit into memory. 409 is no error: the
     /// platform has ended the run itself. After the order to stop the report gets a few seconds, and then what became
     /// of it is only logged: the platform waits for the process, not for the report.
     pub async fn report_end(&self, report: &Rope, shutdown: &Shutdown) -> Result<(), CallbackError> {
-        let mut reported = pin!(self.report_rope(report, shutdown));
+        let mut reported = pin!(self.report(report, shutdown));
         let reported = tokio::select! {
             reported = &mut reported => reported,
             () = shutdown.stopped() => {
@@ -232,15 +218,11 @@ impl Callback {
         }
     }
 
-    async fn report_rope(
-        &self,
-        state: &Rope,
-        shutdown: &Shutdown,
-    ) -> Result<Map<String, Value>, CallbackError> {
+    async fn report(&self, state: &Rope, shutdown: &Shutdown) -> Result<Vec<u8>, CallbackError> {
         let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
         loop {
             let error = match self.call(&Method::PATCH, &self.callback, Some(Payload::Rope(state))).await {
-                Ok(body) => return Ok(module_secrets(&body)),
+                Ok(body) => return Ok(body),
                 Err(error) => error,
             };
             let wait = backoff.next_wait();
@@ -280,15 +262,27 @@ impl Callback {
             return Ok(response.bytes().await.map(Vec::from).unwrap_or_default());
         }
         let location = response.headers().get(reqwest::header::LOCATION).cloned();
-        let mut body = excerpt(&response.bytes().await.unwrap_or_default());
+        let mut body = self.excerpt(&response.bytes().await.unwrap_or_default());
         if let Some(location) = location {
-            body = format!("a redirect to {location:?}, not followed; check the URL");
+            let location = self.excerpt(location.as_bytes());
+            body = format!("a redirect to {location}, not followed; check the URL");
         }
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             Err(CallbackError::Unavailable { call, status, body })
         } else {
             Err(CallbackError::Refused { call, status, body })
         }
+    }
+
+    fn senseless(&self, method: &Method, url: &Url, reason: &'static str, body: &[u8]) -> CallbackError {
+        let body = secrets::outline(body).unwrap_or_else(|| self.excerpt(body));
+        CallbackError::Senseless { call: format!("{method} {url}"), reason, body }
+    }
+
+    /// The start of a body, without the token: there are servers that repeat what they were sent.
+    fn excerpt(&self, body: &[u8]) -> String {
+        let text = String::from_utf8_lossy(body).replace(self.token.expose_secret(), "(the token)");
+        excerpt(text.as_bytes())
     }
 }
 
@@ -341,21 +335,6 @@ pub fn causes(error: &dyn std::error::Error) -> String {
 fn parse(name: &'static str, text: &str) -> Result<Url, CallbackError> {
     let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     url.ok_or(CallbackError::NotUrl { name })
-}
-
-fn senseless(method: &Method, url: &Url, reason: &'static str, body: &[u8]) -> CallbackError {
-    // A body that should have carried secrets is not quoted when it looks like it does.
-    let body = if body.first() == Some(&b'{') { "(not shown)".to_owned() } else { excerpt(body) };
-    CallbackError::Senseless { call: format!("{method} {url}"), reason, body }
-}
-
-/// The secrets in the answer to `running`: `{"module_configuration": {"value": {…}}}`; none if there are none.
-fn module_secrets(body: &[u8]) -> Map<String, Value> {
-    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-    match answer.pointer("/module_configuration/value") {
-        Some(Value::Object(secrets)) => secrets.clone(),
-        _ => Map::new(),
-    }
 }
 
 impl std::fmt::Debug for Callback {

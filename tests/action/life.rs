@@ -3,6 +3,7 @@
 use support::eventually;
 use support::intake::Intake;
 use support::platform::Endpoint;
+use support::recorder::Recorder;
 use support::script::Fault;
 
 use crate::world::{END, INTAKE_KEY, PATIENCE, World, assert_contains};
@@ -96,6 +97,35 @@ async fn a_run_that_may_not_begin_sends_nothing_and_says_so() {
     assert_contains(&error, &["404", "PATCH"]);
     assert!(intake.posts().is_empty());
     assert!(world.has_events_file());
+}
+
+#[tokio::test]
+async fn a_redirect_carries_nothing_elsewhere() {
+    let (intake, world) = world().await;
+    let elsewhere = Recorder::start().await;
+    world.platform.script(Endpoint::Actions).then(Fault::Redirect(elsewhere.url()));
+    let world = world.events_file(r#"["a"]"#);
+    let (error, _) = world.fails().await;
+    assert_contains(&error, &["PATCH", world.run.url_callback(), "307", "redirect", &elsewhere.url()]);
+    assert!(elsewhere.received().is_empty());
+    assert!(intake.posts().is_empty());
+}
+
+#[tokio::test]
+async fn a_beginning_that_makes_no_sense_ends_the_run_with_the_url_and_what_came() {
+    for (answer, told) in [
+        (Fault::Html, "something that is no JSON: <html>"),
+        (Fault::Status(200, r#"{"hush": "hush-hush"}"#.to_owned()), "an object with `hush`"),
+    ] {
+        let (intake, world) = world().await;
+        world.platform.script(Endpoint::Actions).then(answer);
+        let world = world.events_file(r#"["a"]"#);
+        let (error, _) = world.fails().await;
+        assert_contains(&error, &["PATCH", world.run.url_callback(), told]);
+        assert!(!error.contains("hush-hush"), "{error}");
+        assert!(intake.posts().is_empty());
+        assert!(world.has_events_file());
+    }
 }
 
 #[tokio::test]

@@ -105,6 +105,8 @@ async fn the_api_key_is_a_bearer_token_when_it_is_set() {
         (json!({}), json!({"api_key": API_KEY}), Some(format!("Bearer {API_KEY}"))),
         (json!({"api_key": null}), json!({"aws_secret_access_key": "x"}), None),
         (json!({"api_key": ""}), json!({"api_key": null}), None),
+        // A placeholder is nobody's key.
+        (json!({"api_key": "placeholder"}), json!({}), None),
         (json!("nonsense"), json!({}), None),
     ] {
         let intake = Intake::start(INTAKE_KEY).await;

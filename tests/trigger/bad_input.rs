@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use support::module::Module;
 use support::platform::Endpoint;
+use support::recorder::Recorder;
 use support::script::Fault;
 
-use crate::world::{ACCESS_KEY, PATIENCE, SECRET, World, stop};
+use crate::world::{ACCESS_KEY, BUCKET, PATIENCE, SECRET, World, stop};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -94,6 +95,64 @@ async fn an_unknown_property_is_a_warning_that_names_it() {
     world.all_arrive(&process).await;
     stop(process).await;
     assert!(!world.platform.logs().iter().any(|line| line.message.contains("a-key")));
+}
+
+#[tokio::test]
+async fn a_placeholder_never_reaches_aws() {
+    for secrets in [json!({}), json!({"aws_secret_access_key": null}), json!({"api_key": "k"})] {
+        let world = World::with_secrets(secrets, Value::Null).await;
+        let process = world.module().start();
+        world.until_logged("critical", "did not hand over the secret `aws_secret_access_key`").await;
+        stop(process).await;
+        assert_eq!(world.s3.requests().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn secrets_of_the_trigger_take_the_place_of_their_placeholders() {
+    let account = json!({ "aws_secret_access_key": SECRET });
+    let mut world = World::with_secrets(account, json!({"bucket_name": BUCKET, "prefix": null})).await;
+    world.argument("bucket_name", "placeholder");
+    let process = world.start().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 10);
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn answers_that_make_no_sense_are_told_with_the_url_and_without_the_token() {
+    let elsewhere = Recorder::start().await;
+    let redirect = format!("{}/elsewhere", elsewhere.url());
+    let answer = |status, body: &str| Fault::Status(status, body.to_owned());
+    let cases = [
+        (answer(200, "{}"), "without an object `value`: {}"),
+        (answer(200, r#"{"detail": "hush-hush"}"#), "without an object `value`: an object with `detail`"),
+        (Fault::Html, "something that is no JSON: <html><body>Please sign in."),
+        (answer(403, "<p>TOKEN</p>"), "was refused with 403 Forbidden: <p>(the token)</p>"),
+        (Fault::Redirect(redirect), "was refused with 307 Temporary Redirect: a redirect to"),
+    ];
+    // Two at a time: the waits between attempts become longer.
+    for cases in cases.chunks(2) {
+        let world = World::new().await;
+        let (token, url) = (world.platform.token(), world.platform.url_callback());
+        for (fault, _) in cases {
+            world.platform.script(Endpoint::Secrets).then(match fault {
+                Fault::Status(status, body) => Fault::Status(*status, body.replace("TOKEN", token)),
+                fault => fault.clone(),
+            });
+        }
+        let process = world.start().await;
+        for (_, told) in cases {
+            world.until_logged("warning", told).await;
+        }
+        assert!(world.is_logged("warning", &format!("GET {}", url.replace("/callback", "/secrets"))));
+        let told = process.stderr().text();
+        stop(process).await;
+        let logs = format!("{told} {:?}", world.platform.logs());
+        assert!(!logs.contains(token) && !logs.contains("hush-hush"), "{logs}");
+    }
+    assert!(elsewhere.received().is_empty(), "a redirect was followed");
 }
 
 #[tokio::test]

@@ -35,11 +35,17 @@ pub struct World {
 impl World {
     /// A world with an empty bucket. The trigger polls every second, 100 records a batch.
     pub async fn new() -> Self {
+        Self::with_secrets(json!({ "aws_secret_access_key": SECRET }), Value::Null).await
+    }
+
+    /// The same, on a platform that keeps these secrets for the account and for the trigger.
+    pub async fn with_secrets(account: Value, trigger: Value) -> Self {
         let server = Server::start(ACCESS_KEY, SECRET).await;
         let s3 = server.control();
         s3.create_bucket(BUCKET);
         let storage = tempfile::tempdir().unwrap();
-        let setup = Setup::new(storage.path()).module_secrets(json!({ "aws_secret_access_key": SECRET }));
+        let mut setup = Setup::new(storage.path()).module_secrets(account);
+        setup.trigger_secrets = trigger;
         let platform = Platform::start(setup).await;
         let arguments =
             json!({"bucket_name": BUCKET, "prefix": "AWSLogs/", "frequency": 1, "chunk_size": 100});

@@ -9,6 +9,7 @@
 //! - [`parser`]: what the intake makes of an event
 //! - [`module`]: the real binary as a process
 //! - [`playbook`]: a playbook template, rendered and run
+//! - [`recorder`]: any other server, which only notes what it is asked
 //!
 //! Every server stops when its handle is dropped.
 #![allow(
@@ -32,6 +33,7 @@ pub mod parquet;
 pub mod parser;
 pub mod platform;
 pub mod playbook;
+pub mod recorder;
 pub mod s3;
 pub mod script;
 mod wire;

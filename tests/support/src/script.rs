@@ -20,6 +20,8 @@ pub enum Fault {
     Status(u16, String),
     /// 200 with a page of HTML, as a proxy in between would send.
     Html,
+    /// 307 to this URL: the same request, elsewhere.
+    Redirect(String),
     /// Bytes that are not HTTP.
     NotHttp,
     /// The connection is closed without an answer.
@@ -65,6 +67,9 @@ impl Fault {
                 (StatusCode::from_u16(status).expect("an HTTP status"), body).into_response()
             }
             Self::Html => axum::response::Html("<html><body>Please sign in.</body></html>").into_response(),
+            Self::Redirect(url) => {
+                (StatusCode::TEMPORARY_REDIRECT, [(hyper::header::LOCATION, url)]).into_response()
+            }
             Self::NotHttp => Ending::Raw(Bytes::from_static(b"\x15\x03\x01\x00\x02\x02\x16")).response(),
             Self::Drop => Ending::Drop.response(),
             Self::Hang => pending().await,
