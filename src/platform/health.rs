@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -15,7 +16,11 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::failures::Failures;
-use crate::shutdown::Shutdown;
+use crate::shutdown::{Shutdown, Stopped};
+
+/// How long the trigger waits after a critical failure, as with the platform's SDK: the platform stops it meanwhile, or
+/// leaves it to go on.
+const AFTER_CRITICAL: Duration = Duration::from_secs(120);
 
 /// What the trigger tells of its life. Clones share it.
 #[derive(Clone, Debug)]
@@ -49,8 +54,9 @@ impl Health {
         });
     }
 
-    /// Something failed that is not the platform's own trouble. Logs the critical line if the count makes it one.
-    pub fn failed(&self) {
+    /// Something failed that is not the platform's own trouble. If the count makes it critical, says so and waits for
+    /// the platform to stop the trigger, for some time at most.
+    pub async fn failed(&self, shutdown: &Shutdown) -> Result<(), Stopped> {
         let (critical, count) =
             self.with(|life| (life.failures.failed(Instant::now()), life.failures.count()));
         if critical {
@@ -58,7 +64,9 @@ impl Health {
                 critical = true,
                 "{count} failures in a row and no event sent; see the errors above"
             );
+            shutdown.sleep(AFTER_CRITICAL).await?;
         }
+        Ok(())
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Life) -> T) -> T {
@@ -122,5 +130,30 @@ async fn serve(what: &'static str, router: Router, port: u16, shutdown: Shutdown
             let _ = shutdown.race(async { server.await }).await;
         }
         Err(error) => tracing::warn!(%error, %address, "cannot serve {what}; the trigger goes on without it"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_critical_failure_is_waited_on_and_the_order_to_stop_ends_the_wait() {
+        let (health, shutdown, start) = (Health::new(), Shutdown::default(), Instant::now());
+        for _ in 0..4 {
+            health.failed(&shutdown).await.unwrap();
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        tokio::time::advance(Duration::from_secs(1800)).await;
+        health.failed(&shutdown).await.unwrap();
+        assert_eq!(start.elapsed(), Duration::from_secs(1800) + AFTER_CRITICAL);
+
+        let (health, shutdown) = (Health::new(), Shutdown::default());
+        for _ in 0..4 {
+            health.failed(&shutdown).await.unwrap();
+        }
+        tokio::time::advance(Duration::from_secs(1800)).await;
+        shutdown.stop();
+        assert_eq!(health.failed(&shutdown).await, Err(Stopped));
     }
 }

@@ -28,6 +28,8 @@ const KEPT: usize = 5_000;
 const REMEMBERED: usize = 4_096;
 /// How long the end of the process waits for the last lines to be taken.
 const LAST_POST: Duration = Duration::from_secs(2);
+/// The wait between attempts in this time.
+const LAST_PAUSE: Duration = Duration::from_millis(200);
 
 /// A line as the platform takes it.
 #[derive(Clone, Debug, Serialize, PartialEq, Eq)]
@@ -50,6 +52,8 @@ pub struct LogQueue {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<LogLine>,
+    /// How many lines there was no room for any more.
+    dropped: u64,
     last_sent: HashMap<(&'static str, String), Instant>,
     critical_sent: bool,
 }
@@ -63,33 +67,52 @@ impl LogQueue {
         (!state.waiting.is_empty()).then(|| state.waiting.iter().map(line).collect())
     }
 
-    /// Sends lines until told to stop, then what is left.
+    /// Sends lines until told to stop, then what is left. A post that is under way is not torn apart by the order to
+    /// stop: the platform may have taken it, and its lines would come twice.
     pub async fn forward(self, callback: Callback, shutdown: Shutdown) {
-        while !shutdown.is_stopping() {
-            let tick = shutdown.sleep(INTERVAL);
-            tokio::select! {
-                _ = tick => {}
-                () = self.urgent.notified() => {}
+        // One that is never given: the order to stop has come when these waits begin.
+        let unstopped = Shutdown::default();
+        let lines = async {
+            while !shutdown.is_stopping() {
+                tokio::select! {
+                    _ = shutdown.sleep(INTERVAL) => {}
+                    () = self.urgent.notified() => {}
+                }
+                self.post(&callback).await;
             }
-            let _ = shutdown.race(self.post(&callback)).await;
+            while !self.post(&callback).await {
+                let _ = unstopped.sleep(LAST_PAUSE).await;
+            }
+        };
+        let end = async {
+            shutdown.stopped().await;
+            let _ = unstopped.sleep(LAST_POST).await;
+        };
+        tokio::select! {
+            () = lines => {}
+            () = end => {}
         }
-        let _ = tokio::time::timeout(LAST_POST, self.post(&callback)).await;
     }
 
-    /// Posts what waits; lines leave the queue only when the platform has taken them.
-    async fn post(&self, callback: &Callback) {
+    /// Posts what waits; lines leave the queue only when the platform has taken them. Whether it took all.
+    async fn post(&self, callback: &Callback) -> bool {
         loop {
-            let lines: Vec<LogLine> = self.lock().waiting.iter().take(BATCH).cloned().collect();
+            let (lines, dropped): (Vec<LogLine>, u64) = {
+                let state = self.lock();
+                (state.waiting.iter().take(BATCH).cloned().collect(), state.dropped)
+            };
             if lines.is_empty() {
-                return;
+                return true;
             }
             if let Err(error) = callback.send_logs(&lines).await {
                 // To stderr only: a line about lines that do not arrive must not join them.
                 tracing::debug!(%error, "could not send logs to the platform");
-                return;
+                return false;
             }
             let mut state = self.lock();
-            let count = lines.len().min(state.waiting.len());
+            // What was dropped meanwhile were the first of them.
+            let dropped = usize::try_from(state.dropped - dropped).unwrap_or(usize::MAX);
+            let count = lines.len().saturating_sub(dropped).min(state.waiting.len());
             state.waiting.drain(..count);
         }
     }
@@ -104,6 +127,7 @@ impl LogQueue {
         }
         if state.waiting.len() >= KEPT {
             state.waiting.pop_front();
+            state.dropped += 1;
         }
         let now = Timestamp::now();
         state.waiting.push_back(LogLine {
@@ -205,6 +229,16 @@ mod tests {
     fn fields_follow_the_sentence() {
         let lines = lines(|| tracing::warn!(key = %"a/b.log.gz", records = 3, "object rejected"));
         assert_eq!(lines, [("warning", "object rejected: key=a/b.log.gz, records=3".to_owned())]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_minute_a_repeated_message_is_sent_again() {
+        let (queue, start) = (LogQueue::default(), Instant::now());
+        for (seconds, count) in [(0, 1), (59, 1), (60, 2), (119, 2), (120, 3)] {
+            tokio::time::advance(start + Duration::from_secs(seconds) - Instant::now()).await;
+            queue.push("info", "poll ended".to_owned());
+            assert_eq!(queue.lock().waiting.len(), count, "{seconds} s");
+        }
     }
 
     #[test]

@@ -297,9 +297,9 @@ where
         match shutdown.race(list()).await? {
             Ok(listed) => return Ok(listed),
             Err(error) => {
-                delivery.health.failed();
                 let wait = backoff.next_wait();
                 tracing::error!(%error, retry_in_s = wait.as_secs(), "cannot look for flow logs");
+                delivery.health.failed(shutdown).await?;
                 shutdown.sleep(wait).await?;
             }
         }

@@ -127,9 +127,9 @@ impl Delivery {
         while let Err(error) = self.send_once(&event).await? {
             self.metrics.callback_retries.inc();
             let wait = if error.is_refusal() {
-                self.health.failed();
                 let wait = refused.next_wait();
                 tracing::error!(%error, retry_in_s = wait.as_secs(), "the platform refused a batch, which is kept; is the playbook running?");
+                self.health.failed(&self.shutdown).await?;
                 wait
             } else {
                 let wait = passing.next_wait();
