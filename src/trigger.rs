@@ -15,6 +15,7 @@ pub mod journal;
 pub mod origin;
 pub mod place;
 pub mod presence;
+pub mod progress;
 pub mod record;
 pub mod resting;
 
@@ -37,6 +38,7 @@ use self::deliver::{Delivery, Receipt};
 use self::discover::{Discovery, Found};
 use self::fetch::{Opened, Opener};
 use self::presence::Instance;
+use self::progress::Progress;
 use self::resting::Resting;
 use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
 use crate::platform::callback::{Callback, CallbackError};
@@ -150,10 +152,11 @@ pub async fn watch(
     let decoder = Decoder::new(configuration.record_format, configuration.filter);
     let opener = Opener::new(bucket.clone(), decoder);
     let resting = Resting::new(configuration.frequency);
+    let progress = Progress::new(delivery.metrics.clone(), resting.clone());
     let (names, listed) = (bucket.clone(), ledger.clone());
-    let mut discovery = Discovery::new(&configuration, names, listed, delivery.clone(), resting.clone());
-    let mut trigger =
-        Trigger { configuration, bucket, opener, ledger, delivery, resting, poll: Poll::default() };
+    let mut discovery = Discovery::new(&configuration, names, listed, delivery.clone(), progress.clone());
+    let poll = Poll::default();
+    let mut trigger = Trigger { configuration, bucket, opener, ledger, delivery, resting, progress, poll };
     loop {
         let began = tokio::time::Instant::now();
         let found = trigger.poll(&mut discovery).await?;
@@ -174,6 +177,7 @@ struct Trigger {
     ledger: Ledger,
     delivery: Delivery,
     resting: Resting,
+    progress: Progress,
     poll: Poll,
 }
 
@@ -211,6 +215,7 @@ impl Trigger {
     async fn poll(&mut self, discovery: &mut Discovery) -> Result<Found, Stopped> {
         self.poll = Poll::default();
         self.resting.poll();
+        self.progress.poll_begins();
         let (names, named) = mpsc::channel(1_000);
         let (found, ()) = tokio::try_join!(discovery.poll(names), self.deliver(named))?;
         discovery.settle().await?;
@@ -226,7 +231,6 @@ impl Trigger {
         let mut opened = pin!(found);
         let mut batch = Batch::new(self.configuration.chunk_size);
         while let Some(opened) = delivery.shutdown.race(opened.next()).await? {
-            delivery.metrics.objects_waiting.dec();
             match opened {
                 Ok(opened) => self.drain(opened, &mut batch).await?,
                 Err(unopened) => self.fail(&unopened.object, &unopened.error, &mut batch).await?,
@@ -257,7 +261,6 @@ impl Trigger {
         batch.end(&opened.object, position, end);
         self.resting.done(&opened.object);
         self.poll.objects += 1;
-        self.delivery.metrics.objects_delivered.inc();
         Ok(())
     }
 
@@ -270,8 +273,13 @@ impl Trigger {
         if self.delivery.shutdown.is_stopping() {
             return Err(Stopped);
         }
+        let covered = batch.covers().to_vec();
         let batch = match Receipt::for_no_records(batch) {
-            Ok(receipt) => return self.ledger.commit(receipt).await,
+            Ok(receipt) => {
+                self.ledger.commit(receipt).await?;
+                self.progress.delivered(&covered);
+                return Ok(());
+            }
             Err(batch) => batch,
         };
         let records = batch.records();
@@ -282,6 +290,7 @@ impl Trigger {
         self.ledger.begin(pending.clone()).await?;
         let receipt = self.delivery.deliver(pending, file).await?;
         self.ledger.commit(receipt).await?;
+        self.progress.delivered(&covered);
         self.poll.batches += 1;
         self.poll.records += records as u64;
         if let Some(newest) = newest {
@@ -304,7 +313,11 @@ impl Trigger {
             tracing::error!(key, cause = %error, attempts, "object rejected: its records, or the rest of them, are not delivered");
             self.delivery.metrics.object_rejected(error.cause());
             self.resting.done(object);
+            self.progress.dropped(key);
             return self.ledger.reject(object, error.cause()).await;
+        }
+        if error.is_gone() {
+            self.progress.dropped(key);
         }
         let same = self.poll.causes.entry(error.cause()).or_default();
         *same += 1;

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use aws_flowlogs::manifest;
-use aws_flowlogs::platform::metrics::{Metrics, Operation};
+use aws_flowlogs::platform::metrics::{FlowLog, Metrics, Operation};
 use aws_flowlogs::trigger::decode::block::Tally;
+use serde_json::Value;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -91,30 +92,54 @@ fn every_value_of_the_platform_is_described() {
     }
 }
 
-#[test]
-fn the_metrics_are_those_that_are_served() {
+/// The names of all metrics, as they are served.
+fn served_metrics() -> BTreeSet<String> {
     let (metrics, registry) = Metrics::new();
     metrics.object_failed("corrupt");
     metrics.object_rejected("corrupt");
     metrics.records_read(&Tally { filtered: [1; 3], ..Tally::default() });
     metrics.s3_calls.get_or_create(&Operation { operation: "list" }).inc();
+    metrics.slots_missing.get_or_create(&FlowLog { flow_log: "one".to_owned() }).inc();
     let mut served = String::new();
     prometheus_client::encoding::text::encode(&mut served, &registry).unwrap();
+    let families = served.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let families = families.map(|family| family.split_once(' ').unwrap());
+    families
+        .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+        .collect()
+}
+
+fn is_metric(name: &str) -> bool {
+    name.starts_with("symphony_module_") || name.starts_with("aws_flowlogs_")
+}
+
+#[test]
+fn the_metrics_are_those_that_are_served() {
     let readme = text("README.md");
-    let described: BTreeSet<&str> = between(&readme, "\n| `", "` |")
+    let described: BTreeSet<String> = between(&readme, "\n| `", "` |")
         .into_iter()
-        .filter(|name| name.starts_with("symphony_module_") || name.starts_with("aws_flowlogs_"))
+        .filter(|name| is_metric(name))
+        .map(str::to_owned)
         .collect();
-    let mut known = BTreeSet::new();
-    for family in served.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
-        let (name, kind) = family.split_once(' ').unwrap();
-        let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
-        assert!(described.contains(name.as_str()), "{name} is served and not described");
-        known.insert(name);
+    assert_eq!(described, served_metrics());
+}
+
+#[test]
+fn the_dashboard_shows_all_metrics_and_no_other() {
+    let dashboard: Value = serde_json::from_str(&text("dashboards/aws-flowlogs.json")).unwrap();
+    let mut shown = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let targets = panel["targets"].as_array().unwrap();
+        assert!(!targets.is_empty(), "{panel}");
+        for target in targets {
+            let expression = target["expr"].as_str().unwrap();
+            let names = expression.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            let names: Vec<&str> = names.filter(|name| is_metric(name)).collect();
+            assert!(!names.is_empty(), "{expression}");
+            shown.extend(names.into_iter().map(|name| name.trim_end_matches("_bucket").to_owned()));
+        }
     }
-    for name in described {
-        assert!(known.contains(name), "{name} is described and not served");
-    }
+    assert_eq!(shown, served_metrics());
 }
 
 #[test]
@@ -170,7 +195,7 @@ fn links_lead_to_files_and_headings() {
 fn json_in_the_pages_is_json() {
     for name in PAGES {
         for block in between(&text(name), "```json\n", "```") {
-            assert!(serde_json::from_str::<serde_json::Value>(block).is_ok(), "{name}: {block}");
+            assert!(serde_json::from_str::<Value>(block).is_ok(), "{name}: {block}");
         }
     }
 }

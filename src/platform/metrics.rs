@@ -34,6 +34,13 @@ pub struct Operation {
     pub operation: &'static str,
 }
 
+/// A flow log.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct FlowLog {
+    /// `<account>_vpcflowlogs_<region>_<flow log id>`.
+    pub flow_log: String,
+}
+
 /// The metrics of a trigger. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -67,8 +74,14 @@ pub struct Metrics {
     pub delivery_seconds: Histogram,
     /// Seconds between the last change of the newest delivered object and its delivery.
     pub lag_seconds: Gauge<f64, AtomicU64>,
-    /// Objects found and not delivered yet.
+    /// Objects found and not delivered yet, those that rest after a failure included.
     pub objects_waiting: Gauge,
+    /// When S3 took the oldest of them, in seconds since 1970; 0 if there is none.
+    pub oldest_waiting: Gauge,
+    /// The time in the name of the newest delivered object, in seconds since 1970; the start of the process before it.
+    pub newest_delivered: Gauge,
+    /// Five-minute slots of which nothing was delivered, by flow log.
+    pub slots_missing: Family<FlowLog, Counter>,
 }
 
 impl Metrics {
@@ -91,6 +104,9 @@ impl Metrics {
             delivery_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
             lag_seconds: Gauge::default(),
             objects_waiting: Gauge::default(),
+            oldest_waiting: Gauge::default(),
+            newest_delivered: Gauge::default(),
+            slots_missing: Family::default(),
         };
         let mut registry = Registry::default();
         let common = registry.sub_registry_with_prefix("symphony_module_common");
@@ -140,6 +156,23 @@ impl Metrics {
             "objects_waiting",
             "Objects found and not delivered yet",
             metrics.objects_waiting.clone(),
+        );
+        own.register_with_unit(
+            "oldest_waiting_timestamp",
+            "When S3 took the oldest object that waits, 0 if none does",
+            Unit::Seconds,
+            metrics.oldest_waiting.clone(),
+        );
+        own.register_with_unit(
+            "newest_delivered_timestamp",
+            "The time in the name of the newest delivered object",
+            Unit::Seconds,
+            metrics.newest_delivered.clone(),
+        );
+        own.register(
+            "slots_missing",
+            "Five-minute slots of which nothing was delivered, by flow log",
+            metrics.slots_missing.clone(),
         );
         own.register("s3_calls", "Calls to S3, by operation", metrics.s3_calls.clone());
         own.register(

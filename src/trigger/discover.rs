@@ -14,7 +14,6 @@ pub mod walk;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::mpsc;
 
 use self::lane::{Lane, is_flow_log};
@@ -23,7 +22,7 @@ use super::checkpoint::Change;
 use super::commit::{Ledger, until_listed};
 use super::deliver::Delivery;
 use super::place::{Day, LogName};
-use super::resting::Resting;
+use super::progress::Progress;
 use crate::config::TriggerConfiguration;
 use crate::s3::{Bucket, ListRequest, Object, Page};
 use crate::shutdown::Stopped;
@@ -60,7 +59,7 @@ pub struct Discovery {
     /// How far back each poll looks for objects that come late.
     window: SignedDuration,
     ledger: Ledger,
-    resting: Resting,
+    progress: Progress,
     lanes: BTreeSet<Lane>,
     /// Lanes whose days have folders for hours.
     hourly: BTreeSet<Lane>,
@@ -101,14 +100,14 @@ impl Discovery {
         bucket: Bucket,
         ledger: Ledger,
         delivery: Delivery,
-        resting: Resting,
+        progress: Progress,
     ) -> Self {
         Self {
             lister: Lister { bucket, delivery },
             prefix: configuration.prefix.clone(),
             window: configuration.late_window,
             ledger,
-            resting,
+            progress,
             lanes: BTreeSet::new(),
             hourly: BTreeSet::new(),
             first: BTreeMap::new(),
@@ -127,8 +126,7 @@ impl Discovery {
     /// Names what is new. Ends early at the order to stop, or when nobody takes names any more.
     pub async fn poll(&mut self, names: mpsc::Sender<Object>) -> Result<Found, Stopped> {
         self.floors.clear();
-        let mut named =
-            Named { names, left: NAMED, waiting: self.lister.delivery.metrics.objects_waiting.clone() };
+        let mut named = Named { names, left: NAMED, progress: self.progress.clone() };
         if self.is_busy || self.lanes.is_empty() || self.walk_credit >= self.walk_cost {
             self.walk().await?;
         }
@@ -149,7 +147,7 @@ impl Discovery {
         while !self.is_loose && self.sweep_credit >= 1.0 && named.left > 0 {
             self.sweep_credit -= 1.0;
             let stragglers = self.sweep.step(&self.lanes, &self.prefix, &self.lister, &self.ledger).await?;
-            for object in stragglers.into_iter().filter(|object| !self.resting.contains(object)) {
+            for object in stragglers.into_iter().filter(|object| !self.progress.rests(object)) {
                 named.name(object).await?;
             }
         }
@@ -250,8 +248,7 @@ impl Discovery {
                     self.learn(lane, &object.key);
                 }
                 let is_new = || {
-                    self.ledger.look(|checkpoint| checkpoint.wants(&object))
-                        && !self.resting.contains(&object)
+                    self.ledger.look(|checkpoint| checkpoint.wants(&object)) && !self.progress.rests(&object)
                 };
                 if object.body_bytes == 0 || !is_flow_log(&object.key, &self.prefix) || !is_new() {
                     continue;
@@ -301,13 +298,13 @@ impl Discovery {
 struct Named {
     names: mpsc::Sender<Object>,
     left: usize,
-    waiting: Gauge,
+    progress: Progress,
 }
 
 impl Named {
     async fn name(&mut self, object: Object) -> Result<(), Stopped> {
         self.left = self.left.saturating_sub(1);
-        self.waiting.inc();
+        self.progress.found(&object);
         self.names.send(object).await.map_err(|_| Stopped)
     }
 }

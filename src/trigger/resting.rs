@@ -16,7 +16,7 @@ use crate::s3::Object;
 /// The longest rest. Somebody who has allowed access to an object does not want to wait for a day.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// How many objects rest one by one, in some 10 MB. Beyond it, the whole day of a flow log rests.
-const RESTING: usize = 100_000;
+pub const RESTING: usize = 100_000;
 /// When there is no room, an object is forgotten that could have been tried for so long and was not: it is gone from
 /// the bucket. The sweep takes some hours to come by.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
@@ -114,6 +114,11 @@ impl Resting {
             day.is_some_and(|(poll, rest)| *poll != rests.poll && !rest.is_over())
         };
         (!rests.objects.is_empty() && rests_itself()) || (!rests.days.is_empty() && rests_with_day())
+    }
+
+    /// Whether an object rests one by one, by its fingerprint.
+    pub fn holds(&self, object: Fingerprint) -> bool {
+        self.lock().objects.get(&object).is_some_and(|rest| !rest.is_over())
     }
 
     fn lock(&self) -> MutexGuard<'_, Rests> {

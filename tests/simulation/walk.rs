@@ -12,6 +12,7 @@ use aws_flowlogs::trigger::deliver::Receipt;
 use aws_flowlogs::trigger::discover::Discovery;
 use aws_flowlogs::trigger::discover::lane::{Lane, is_flow_log};
 use aws_flowlogs::trigger::presence::Instance;
+use aws_flowlogs::trigger::progress::Progress;
 use aws_flowlogs::trigger::resting::Resting;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -132,8 +133,9 @@ proptest! {
             let instance = Instance { id: uuid::Uuid::nil(), started: Instant::now() };
             let ledger = Ledger::open(&configuration, &bucket, &delivery, instance).await.unwrap();
             let resting = Resting::new(configuration.frequency);
+            let progress = Progress::new(delivery.metrics.clone(), resting);
             let mut discovery =
-                Discovery::new(&configuration, bucket, ledger.clone(), delivery, resting);
+                Discovery::new(&configuration, bucket, ledger.clone(), delivery, progress);
             let first = poll(&mut discovery, &ledger).await;
             let idle = poll(&mut discovery, &ledger).await;
             life::pass(LATER).await;

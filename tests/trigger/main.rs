@@ -12,6 +12,7 @@ mod formats;
 mod kill;
 mod late;
 mod life;
+mod metrics;
 mod poison;
 mod state;
 mod troubles;
