@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aws_flowlogs::platform::error_reports;
 use aws_flowlogs::platform::logs::LogQueue;
 use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::shutdown::Shutdown;
@@ -46,6 +47,18 @@ enum Command {
     },
 }
 
+impl Command {
+    /// The name under which errors are reported, and the kind of node that it is.
+    fn node(&self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::FetchFlowlogs => (manifest::TRIGGER_COMMAND, Some("trigger")),
+            Self::PushEvents => (manifest::ACTION_COMMAND, Some("action")),
+            Self::ValidateModuleConfiguration => ("validate_module_configuration", None),
+            Self::Manifests { .. } => ("manifests", None),
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let command = match Arguments::try_parse() {
         Ok(arguments) => arguments.command,
@@ -65,30 +78,35 @@ fn main() -> ExitCode {
             let _ = std::io::stdout().write_all(text.as_bytes());
         }));
     }
-    let logs = LogQueue::default();
+    let (values, logs) = (Values::of_process(), LogQueue::default());
+    let (name, kind) = command.node();
+    let reports = error_reports::start(&values, name, kind);
     tracing_subscriber::registry()
         .with(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
         .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false))
         .with(logs.clone())
+        .with(error_reports::layer())
         .init();
+    if let Err(error) = &reports {
+        tracing::warn!("errors are not reported to Sentry: {error}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return finish(Err(error)),
     };
-    let ended = runtime.block_on(run(&command, logs));
+    let ended = runtime.block_on(run(&command, &values, logs));
     // Threads that decode what nobody waits for any more must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     finish(ended)
 }
 
-async fn run(command: &Command, logs: LogQueue) -> Result<(), Box<dyn std::error::Error>> {
+async fn run(command: &Command, values: &Values, logs: LogQueue) -> Result<(), Box<dyn std::error::Error>> {
     let shutdown = Shutdown::on_signals()?;
-    let values = Values::of_process();
     match command {
-        Command::FetchFlowlogs => trigger::run(&values, logs, &shutdown).await?,
-        Command::PushEvents => action::run(&values, &logs, &shutdown).await?,
-        Command::ValidateModuleConfiguration => validate::run(&values, &logs, &shutdown).await?,
+        Command::FetchFlowlogs => trigger::run(values, logs, &shutdown).await?,
+        Command::PushEvents => action::run(values, &logs, &shutdown).await?,
+        Command::ValidateModuleConfiguration => validate::run(values, &logs, &shutdown).await?,
         Command::Manifests { .. } => {}
     }
     Ok(())

@@ -31,6 +31,8 @@ pub const ACTION_COMMAND: &str = "push_events";
 
 const DRAFT: &str = "http://json-schema.org/draft-07/schema#";
 const LOGO: &[u8] = include_bytes!("../logo.svg");
+/// What the module is called in the platform's library.
+pub const MODULE_NAME: &str = "AWS VPC Flow Logs";
 const TRIGGER_NAME: &str = "Fetch VPC Flow Logs";
 const ACTION_NAME: &str = "Push events to intake";
 
@@ -116,7 +118,7 @@ fn module() -> Value {
     }
     json!({
         "uuid": MODULE_UUID,
-        "name": "AWS VPC Flow Logs",
+        "name": MODULE_NAME,
         "slug": env!("CARGO_PKG_NAME"),
         "description": "Amazon VPC Flow Logs record the IP traffic of the network interfaces in a VPC, accepted and rejected.\nThis module fetches them from the S3 bucket that AWS delivers them to and pushes them to an intake of the format AWS Flowlogs.",
         "version": env!("CARGO_PKG_VERSION"),

@@ -1,6 +1,7 @@
 //! Everything that speaks with the platform: the values it hands over, the storage it lends, the calls it answers.
 
 pub mod callback;
+pub mod error_reports;
 pub mod failures;
 pub mod health;
 pub mod logs;
