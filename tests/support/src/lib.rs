@@ -9,6 +9,7 @@
 //! - [`parser`]: what the intake makes of an event
 //! - [`module`]: the real binary as a process
 //! - [`playbook`]: a playbook template, rendered and run
+//! - [`library`]: where the platform's tools publish a module
 //! - [`recorder`]: any other server, which only notes what it is asked
 //!
 //! Every server stops when its handle is dropped.
@@ -28,6 +29,7 @@
 pub mod clock;
 pub mod flowlogs;
 pub mod intake;
+pub mod library;
 pub mod module;
 pub mod parquet;
 pub mod parser;

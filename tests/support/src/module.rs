@@ -20,6 +20,7 @@ use crate::eventually;
 #[derive(Clone, Debug)]
 pub struct Module {
     binary: PathBuf,
+    script: Option<PathBuf>,
     command: String,
     environment: BTreeMap<OsString, OsString>,
     values: BTreeMap<String, String>,
@@ -33,6 +34,7 @@ impl Module {
     pub fn new(binary: impl Into<PathBuf>, command: &str) -> Self {
         Self {
             binary: binary.into(),
+            script: None,
             command: command.to_owned(),
             environment: BTreeMap::new(),
             values: BTreeMap::new(),
@@ -40,6 +42,13 @@ impl Module {
             working_folder: None,
             is_echoed: false,
         }
+    }
+
+    /// Runs the script `path` with the binary, which is an interpreter.
+    #[must_use]
+    pub fn script(mut self, path: impl Into<PathBuf>) -> Self {
+        self.script = Some(path.into());
+        self
     }
 
     /// A configuration value of the platform, e.g. `token`; JSON as its text. Passed as a variable, unless
@@ -104,7 +113,7 @@ impl Module {
     /// When there is no such binary, or a value's file cannot be written.
     pub fn start(&self) -> Process {
         let mut command = Command::new(&self.binary);
-        command.arg(&self.command).env_clear().envs(&self.environment);
+        command.args(&self.script).arg(&self.command).env_clear().envs(&self.environment);
         match &self.values_folder {
             None => {
                 command.envs(self.values.iter().map(|(name, value)| (name.to_uppercase(), value)));

@@ -2,7 +2,7 @@
 //!
 //! Like the real one it copies an event's files into the storage of a new run *before* it answers, so that a trigger
 //! may delete them once it has the answer. What it received can be read back at any time; each endpoint has a
-//! [`Script`] of faults.
+//! [`Script`] of faults. Modules on the real platform's SDK run against it too: the tests of the folder `conformance`.
 
 mod action;
 mod storage;
