@@ -294,12 +294,16 @@ enum Payload<'a> {
 
 /// An HTTP client of the house: no redirects, so that no credential reaches a host that was not configured.
 pub fn client(timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    http(timeout).build()
+}
+
+/// What every HTTP client of the house has.
+pub fn http(timeout: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .timeout(timeout)
         .connect_timeout(Duration::from_secs(10))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-        .build()
 }
 
 /// The start of a body, on one line, for an error message.

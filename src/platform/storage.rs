@@ -9,8 +9,10 @@ use futures_util::future::BoxFuture;
 
 use super::values::{ValueError, Values};
 
+pub mod bucket;
 pub mod local;
 
+use self::bucket::Bucket;
 use self::local::Local;
 
 /// Where the platform mounts the storage, unless `SYMPHONY_DATA_DIR` names another folder.
@@ -73,11 +75,9 @@ pub enum StorageError {
     /// A value that describes the storage is wrong.
     #[error(transparent)]
     Value(#[from] ValueError),
-    /// The platform wants a kind of storage that this version does not speak.
-    #[error(
-        "value `file_backend` asks for storage in a bucket, which this version cannot use: only local storage works"
-    )]
-    Unsupported,
+    /// The values do not describe a bucket that can be used.
+    #[error("the storage's bucket cannot be used: {0}; this is for the platform's operator to put right")]
+    Bucket(String),
     /// The path is absolute, empty, or leads out of the storage.
     #[error("path {path:?} is refused: it must be relative to the storage and must not lead out of it")]
     Outside {
@@ -104,17 +104,17 @@ impl StorageError {
 }
 
 impl Storage {
-    /// The storage that the values describe: `/symphony_data` (or `SYMPHONY_DATA_DIR`), in it `sub_folder` if set.
+    /// The storage that the values describe: a bucket if `file_backend` is `S3`, else the folder `/symphony_data` (or
+    /// `SYMPHONY_DATA_DIR`); in either the folder `sub_folder`, if set.
     pub fn from_values(values: &Values) -> Result<Self, StorageError> {
+        let folder = values.text("sub_folder")?;
+        let folder = folder.as_deref().map(relative).transpose()?.unwrap_or(Path::new(""));
         let backend = values.text("file_backend")?;
         if backend.is_some_and(|backend| backend.trim().eq_ignore_ascii_case("s3")) {
-            return Err(StorageError::Unsupported);
+            return Ok(Self::over(Bucket::from_values(values, &folder.to_string_lossy())?));
         }
         let root = values.text("symphony_data_dir")?.map_or_else(|| DIRECTORY.into(), PathBuf::from);
-        match values.text("sub_folder")? {
-            None => Ok(Self::new(root)),
-            Some(folder) => Ok(Self::new(root.join(relative(&folder)?))),
-        }
+        Ok(Self::new(root.join(folder)))
     }
 
     /// The storage in the folder `root`.

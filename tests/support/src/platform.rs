@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 
 pub use action::{ActionRun, Outcome};
 
+use crate::s3::Control;
 use crate::script::{Fault, Script};
 use crate::wire::{self, Listener};
 
@@ -39,6 +40,8 @@ pub struct Setup {
     pub trigger_secrets: Value,
     /// The trigger's storage, where an event's `directory` is looked for.
     pub trigger_storage: PathBuf,
+    /// The same where the storage is a bucket: the hand on its server, the bucket, and the folder in it with its `/`.
+    pub trigger_bucket: Option<(Control, String, String)>,
 }
 
 impl Setup {
@@ -49,6 +52,7 @@ impl Setup {
             module_secrets: json!({}),
             trigger_secrets: Value::Null,
             trigger_storage: trigger_storage.into(),
+            trigger_bucket: None,
         }
     }
 
@@ -331,9 +335,12 @@ impl Shared {
         let run_storage = self.runs.join(format!("event-{}", uuid::Uuid::new_v4()));
         let copied = match &body.directory {
             None => std::fs::create_dir_all(&run_storage),
-            Some(directory) => {
-                storage::copy_folder(&self.setup.trigger_storage, Path::new(directory), &run_storage)
-            }
+            Some(directory) => match &self.setup.trigger_bucket {
+                Some((control, bucket, folder)) => {
+                    storage::copy_from_bucket(control, bucket, &format!("{folder}{directory}/"), &run_storage)
+                }
+                None => storage::copy_folder(&self.setup.trigger_storage, Path::new(directory), &run_storage),
+            },
         };
         if let Err(error) = copied {
             return refuse(StatusCode::BAD_REQUEST, &format!("directory {:?}: {error}", body.directory));

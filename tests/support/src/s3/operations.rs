@@ -95,6 +95,22 @@ fn place(token: &str) -> S3Result<Bound<Vec<u8>>> {
     }
 }
 
+fn no_such_upload() -> S3Error {
+    s3_error!(NoSuchUpload, "The specified multipart upload does not exist.")
+}
+
+async fn whole(body: Option<StreamingBlob>) -> S3Result<Bytes> {
+    let mut whole = Vec::new();
+    if let Some(mut stream) = body {
+        while let Some(chunk) =
+            stream.try_next().await.map_err(|source| s3_error!(IncompleteBody, "{source}"))?
+        {
+            whole.extend_from_slice(&chunk);
+        }
+    }
+    Ok(Bytes::from(whole))
+}
+
 #[async_trait::async_trait]
 impl S3 for Operations {
     async fn list_objects_v2(
@@ -216,15 +232,7 @@ impl S3 for Operations {
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
         let input = request.input;
-        let mut body = Vec::new();
-        if let Some(mut stream) = input.body {
-            while let Some(chunk) =
-                stream.try_next().await.map_err(|source| s3_error!(IncompleteBody, "{source}"))?
-            {
-                body.extend_from_slice(&chunk);
-            }
-        }
-        let object = store::Object::new(Bytes::from(body), self.clock.now());
+        let object = store::Object::new(whole(input.body).await?, self.clock.now());
         let e_tag = Some(etag(&object));
         self.write(&input.bucket, |bucket| {
             check(bucket.get(&input.key), input.if_match.as_ref(), input.if_none_match.as_ref())?;
@@ -261,6 +269,77 @@ impl S3 for Operations {
         Ok(S3Response::new(DeleteObjectsOutput {
             deleted: (!quiet).then(|| deleted.collect()),
             ..DeleteObjectsOutput::default()
+        }))
+    }
+
+    async fn copy_object(
+        &self,
+        request: S3Request<CopyObjectInput>,
+    ) -> S3Result<S3Response<CopyObjectOutput>> {
+        let input = request.input;
+        let CopySource::Bucket { bucket, key, .. } = &input.copy_source else {
+            return Err(s3_error!(InvalidArgument, "The copy source is no object of a bucket"));
+        };
+        let object = self.object(bucket, key)?;
+        let result = CopyObjectResult { e_tag: Some(etag(&object)), ..CopyObjectResult::default() };
+        let copy = store::Object::new(object.body, self.clock.now());
+        self.write(&input.bucket, |bucket| {
+            bucket.put(&input.key, copy);
+            Ok(())
+        })?;
+        Ok(S3Response::new(CopyObjectOutput {
+            copy_object_result: Some(result),
+            ..CopyObjectOutput::default()
+        }))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let CreateMultipartUploadInput { bucket, key, .. } = request.input;
+        let upload_id = self.write(&bucket, |bucket| Ok(bucket.begin_upload()))?;
+        Ok(S3Response::new(CreateMultipartUploadOutput {
+            bucket: Some(bucket),
+            key: Some(key),
+            upload_id: Some(upload_id),
+            ..CreateMultipartUploadOutput::default()
+        }))
+    }
+
+    async fn upload_part(
+        &self,
+        request: S3Request<UploadPartInput>,
+    ) -> S3Result<S3Response<UploadPartOutput>> {
+        let input = request.input;
+        let part = store::Object::new(whole(input.body).await?, self.clock.now());
+        let e_tag = Some(etag(&part));
+        self.write(&input.bucket, |bucket| {
+            let parts = bucket.uploads.get_mut(&input.upload_id).ok_or_else(no_such_upload)?;
+            parts.insert(input.part_number, part.body);
+            Ok(())
+        })?;
+        Ok(S3Response::new(UploadPartOutput { e_tag, ..UploadPartOutput::default() }))
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let CompleteMultipartUploadInput { bucket: name, key, upload_id, .. } = request.input;
+        let e_tag = self.write(&name, |bucket| {
+            let parts = bucket.uploads.remove(&upload_id).ok_or_else(no_such_upload)?;
+            let body: Vec<u8> = parts.into_values().flatten().collect();
+            let object = store::Object::new(Bytes::from(body), self.clock.now());
+            let e_tag = etag(&object);
+            bucket.put(&key, object);
+            Ok(e_tag)
+        })?;
+        Ok(S3Response::new(CompleteMultipartUploadOutput {
+            bucket: Some(name),
+            key: Some(key),
+            e_tag: Some(e_tag),
+            ..CompleteMultipartUploadOutput::default()
         }))
     }
 }

@@ -63,6 +63,8 @@ pub(super) struct Bucket {
     objects: BTreeMap<Key, Object>,
     /// Where the bucket lives; `None`: wherever the caller thinks.
     pub(super) region: Option<String>,
+    /// The parts of the uploads that were begun and not ended, by their IDs.
+    pub(super) uploads: HashMap<String, BTreeMap<i32, Bytes>>,
 }
 
 /// What a listing asks for.
@@ -85,6 +87,12 @@ pub(super) struct Page {
 }
 
 impl Bucket {
+    pub(super) fn begin_upload(&mut self) -> String {
+        let id = format!("upload-{}", self.uploads.len());
+        self.uploads.insert(id.clone(), BTreeMap::new());
+        id
+    }
+
     pub(super) fn put(&mut self, key: &str, object: Object) {
         self.objects.insert(Key(key.into()), object);
     }
