@@ -147,5 +147,5 @@ async fn what_cannot_be_told_to_the_platform_is_told_on_stderr() {
 async fn missing_arguments_and_storage_are_told_to_the_platform() {
     let (_, world) = world().await;
     let world = world.module(|module| module.value("file_backend", "S3"));
-    assert_contains(&world.argument("event", "a").fails().await.0, &["file_backend"]);
+    assert_contains(&world.argument("event", "a").fails().await.0, &["aws_bucket_name"]);
 }
