@@ -53,7 +53,10 @@ async fn measure(prefix: &str, flow_logs: &[FlowLog], days: i64, polls: usize) -
     let behind = SignedDuration::from_mins(10);
     fill(first, times[0] - behind);
     let storage = tempfile::tempdir().unwrap();
-    let platform = Platform::start(Setup::new(storage.path())).await;
+    let platform = Platform::start(
+        Setup::new(storage.path()).module_secrets(json!({"aws_secret_access_key": "secret"})),
+    )
+    .await;
     let arguments = json!({"bucket_name": BUCKET, "prefix": prefix, "frequency": 1});
     let mut process = start(&server, &platform, storage.path(), &arguments);
     // A poll begins with the first lane.
@@ -96,7 +99,7 @@ async fn measure(prefix: &str, flow_logs: &[FlowLog], days: i64, polls: usize) -
 }
 
 fn start(server: &Server, platform: &Platform, storage: &Path, arguments: &Value) -> Process {
-    let account = json!({"aws_access_key": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "secret", "aws_region_name": "eu-west-3"});
+    let account = json!({"aws_access_key": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "", "aws_region_name": "eu-west-3"});
     Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), "fetch_flowlogs")
         .value("module_configuration", account)
         .value("trigger_configuration", arguments)
@@ -193,7 +196,10 @@ async fn a_backlog_of_a_day_of_two_hundred_flow_logs_takes_64_mib_of_memory_and_
         }
     }
     let storage = tempfile::tempdir().unwrap();
-    let platform = Platform::start(Setup::new(storage.path())).await;
+    let platform = Platform::start(
+        Setup::new(storage.path()).module_secrets(json!({"aws_secret_access_key": "secret"})),
+    )
+    .await;
     let arguments =
         json!({"bucket_name": BUCKET, "prefix": "AWSLogs/", "frequency": 1, "start_from": "beginning"});
     let mut process = start(&server, &platform, storage.path(), &arguments);

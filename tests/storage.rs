@@ -6,20 +6,20 @@
     reason = "the code of a test outside its functions: what breaks ends the test"
 )]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aws_flowlogs::platform::storage::{Storage, StorageError};
 use aws_flowlogs::platform::values::Values;
-use support::eventually;
-use support::flowlogs::Generator;
-use support::free_port;
+use serde_json::json;
+use support::flowlogs::{FlowLog, Generator};
 use support::intake::Intake;
-use support::module::Module;
+use support::module::{Module, Process};
 use support::platform::{Platform, Setup};
-use support::s3::{Control, Server};
+use support::s3::{Control, Operation, Rule, Server, Trouble};
+use support::{eventually, free_port};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
@@ -27,6 +27,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 const BUCKET: &str = "platform-storage";
+const CUSTOMER: &str = "acme-flow-logs";
 const ACCESS_KEY: &str = "AKIAOFTHEPLATFORM";
 const SECRET: &str = "the platform's own secret";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -145,62 +146,126 @@ async fn what_is_wrong_with_a_bucket_is_said_without_its_secret() {
     assert!(error.contains("aws_bucket_name"), "{error}");
 }
 
-#[tokio::test]
-async fn the_trigger_and_the_action_work_with_a_bucket_for_a_storage() {
-    let (own, own_control) = server().await;
-    let theirs = Server::start("AKIACUSTOMER", "hush").await;
-    let customer = theirs.control();
-    customer.create_bucket("acme-flow-logs");
-    let mut setup = Setup::new("/nowhere");
-    setup.trigger_bucket = Some((own_control.clone(), BUCKET.to_owned(), "tenant-1/module/".to_owned()));
-    let platform = Platform::start(setup).await;
-    let account = serde_json::json!({
-        "aws_access_key": "AKIACUSTOMER", "aws_secret_access_key": "hush", "aws_region_name": "eu-west-3"
-    });
-    let arguments = serde_json::json!({"bucket_name": "acme-flow-logs", "frequency": 1, "chunk_size": 40});
-    let module = |command: &str| {
+/// A trigger whose storage is a bucket, and all that it needs.
+struct World {
+    own: Server,
+    theirs: Server,
+    platform: Platform,
+    generator: Generator,
+    flow_log: FlowLog,
+    /// The records in the customer's bucket.
+    expected: Vec<String>,
+}
+
+impl World {
+    async fn new() -> Self {
+        let (own, own_control) = server().await;
+        let theirs = Server::start("AKIACUSTOMER", "hush").await;
+        theirs.control().create_bucket(CUSTOMER);
+        let mut setup = Setup::new("/nowhere").module_secrets(json!({"aws_secret_access_key": "hush"}));
+        setup.trigger_bucket = Some((own_control, BUCKET.to_owned(), "tenant-1/module/".to_owned()));
+        let platform = Platform::start(setup).await;
+        let mut generator = Generator::new(7);
+        let flow_log = generator.flow_log("111111111111", "eu-west-3");
+        Self { own, theirs, platform, generator, flow_log, expected: Vec::new() }
+    }
+
+    fn module(&self, command: &str) -> Module {
+        let account = json!({
+            "aws_access_key": "AKIACUSTOMER", "aws_secret_access_key": "", "aws_region_name": "eu-west-3"
+        });
         let module = Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), command)
             .value("module_configuration", &account)
-            .aws_endpoint(&theirs.endpoint_url());
-        values(&own.endpoint_url()).into_iter().fold(module, |module, (name, value)| module.env(&name, value))
-    };
-    let trigger = module("fetch_flowlogs")
-        .value("trigger_configuration", arguments)
-        .value("token", platform.token())
-        .value("url_callback", platform.url_callback())
-        .value("liveness_port", free_port())
-        .value("metrics_port", free_port());
-    let mut generator = Generator::new(7);
-    let flow_log = generator.flow_log("111111111111", "eu-west-3");
-    let mut expected = Vec::new();
-    for _ in 0..2 {
-        let mut process = trigger.start();
-        assert!(process.stderr().wait_for("found the flow logs", PATIENCE).await || expected.is_empty());
-        let object = generator.object(&flow_log, jiff::Timestamp::now(), 100);
-        customer.put("acme-flow-logs", &object.key, object.body());
-        expected.extend(object.records);
-        let arrived = || platform.records().len() >= expected.len();
+            .value("token", self.platform.token())
+            .aws_endpoint(&self.theirs.endpoint_url());
+        let values = values(&self.own.endpoint_url()).into_iter();
+        values.fold(module, |module, (name, value)| module.env(&name, value))
+    }
+
+    /// Starts the trigger and waits until it has looked into the customer's bucket.
+    async fn start(&self) -> Process {
+        let listed = self.theirs.control().count(Operation::List);
+        let process = self.trigger().start();
+        let looked = || self.theirs.control().count(Operation::List) > listed + 1;
+        assert!(eventually(PATIENCE, looked).await, "{}", process.stderr().text());
+        process
+    }
+
+    fn trigger(&self) -> Module {
+        let arguments = json!({"bucket_name": CUSTOMER, "frequency": 1, "chunk_size": 40});
+        self.module("fetch_flowlogs")
+            .value("trigger_configuration", arguments)
+            .value("url_callback", self.platform.url_callback())
+            .value("liveness_port", free_port())
+            .value("metrics_port", free_port())
+    }
+
+    /// Puts an object of 100 records into the customer's bucket.
+    fn put(&mut self) {
+        let object = self.generator.object(&self.flow_log, jiff::Timestamp::now(), 100);
+        self.theirs.control().put(CUSTOMER, &object.key, object.body());
+        self.expected.extend(object.records);
+    }
+
+    async fn all_arrive(&self, process: &Process) {
+        let arrived = || self.platform.records().len() >= self.expected.len();
         assert!(eventually(PATIENCE, arrived).await, "{}", process.stderr().text());
+        assert_eq!(self.platform.records(), self.expected);
+    }
+}
+
+#[tokio::test]
+async fn the_trigger_and_the_action_work_with_a_bucket_for_a_storage() {
+    let mut world = World::new().await;
+    for _ in 0..2 {
+        let mut process = world.start().await;
+        world.put();
+        world.all_arrive(&process).await;
         assert!(process.stop(Duration::from_secs(10)).await.unwrap().success());
     }
-    assert_eq!(platform.records(), expected);
-    let left = own_control.keys(BUCKET);
+    let storage = world.own.control();
+    let left = storage.keys(BUCKET);
     assert!(left.iter().all(|key| key.starts_with("tenant-1/module/aws-flowlogs_state/")), "{left:?}");
 
     let intake = Intake::start("key").await;
-    own_control.put(BUCKET, "tenant-1/module/events.json", serde_json::to_vec(&expected).unwrap());
-    let run = platform.action_run();
-    let arguments = serde_json::json!({
-        "intake_key": "key", "intake_server": intake.server(), "events_path": "events.json"
-    });
-    let mut action = module("push_events")
-        .value("arguments", arguments)
-        .value("token", platform.token())
-        .value("url_callback", run.url_callback())
-        .start();
+    storage.put(BUCKET, "tenant-1/module/events.json", serde_json::to_vec(&world.expected).unwrap());
+    let run = world.platform.action_run();
+    let arguments =
+        json!({"intake_key": "key", "intake_server": intake.server(), "events_path": "events.json"});
+    let action = world.module("push_events").value("arguments", arguments);
+    let mut action = action.value("url_callback", run.url_callback()).start();
     assert!(action.exited(PATIENCE).await.unwrap().success());
-    assert_eq!(intake.events(), expected);
-    assert_eq!(own_control.get(BUCKET, "tenant-1/module/events.json").map(|object| object.body), None);
+    assert_eq!(intake.events(), world.expected);
+    assert_eq!(storage.get(BUCKET, "tenant-1/module/events.json").map(|object| object.body), None);
+}
+
+#[tokio::test]
+async fn a_bucket_that_refuses_or_is_slow_is_tried_again_and_said_once_and_nothing_is_lost() {
+    let mut world = World::new().await;
+    let storage = world.own.control();
+    let mut process = world.start().await;
+    let rule = |operation, folder: &str, trouble| Rule::new(operation, trouble).key_contains(folder);
+    // Each write is tried three times before it is told of, so that both are told of twice.
+    storage.add_rule(rule(Operation::Put, "AWS Flowlog_events", Trouble::SLOW_DOWN).times(6));
+    storage.add_rule(rule(Operation::Put, "aws-flowlogs_state", Trouble::ACCESS_DENIED).times(2));
+    storage.add_rule(rule(Operation::Put, "AWS Flowlog_events", Trouble::Delay(Duration::from_secs(1))));
+    world.put();
+    world.all_arrive(&process).await;
+    assert!(process.stop(Duration::from_secs(10)).await.unwrap().success());
+
+    let stderr = process.stderr().text();
+    for (what, code) in
+        [("could not write a batch", "SlowDown"), ("could not write the checkpoint", "AccessDenied")]
+    {
+        let is_told = |text: &str| text.contains(what) && text.contains(code);
+        assert_eq!(stderr.lines().filter(|line| is_told(line)).count(), 2, "{stderr}");
+        let told = world.platform.logs().into_iter().filter(|line| is_told(&line.message));
+        let told: Vec<_> = told.collect();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].message.contains("s3://platform-storage/tenant-1/module/"), "{told:?}");
+    }
+    let ids: Vec<String> = world.platform.events().into_iter().map(|event| event.request_id).collect();
+    assert_eq!(ids.len(), ids.iter().collect::<HashSet<_>>().len(), "{ids:?}");
 }
 
 /// A certificate authority, and the door that it keeps.

@@ -74,6 +74,29 @@ async fn a_hanging_callback_does_not_hold_up_the_end() {
     stop(process).await;
 }
 
+#[tokio::test]
+async fn a_storage_that_refuses_is_said_once_and_nothing_is_lost() {
+    let mut world = World::new().await;
+    let process = world.start().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 10);
+    world.all_arrive(&process).await;
+    // No folder can be made where a file is.
+    let folder = world.storage.path().join("AWS Flowlog_events");
+    std::fs::remove_dir_all(&folder).unwrap();
+    std::fs::write(&folder, "in the way").unwrap();
+    world.put(&flow_log, 0, 10);
+    let attempts = || process.stderr().text().matches("could not write a batch").count();
+    assert!(eventually(PATIENCE, || attempts() >= 3).await);
+    std::fs::remove_file(&folder).unwrap();
+    world.all_arrive(&process).await;
+    stop(process).await;
+    let told =
+        world.platform.logs().into_iter().filter(|line| line.message.contains("could not write a batch"));
+    let told: Vec<_> = told.map(|line| line.message).collect();
+    assert!(told.len() == 1 && told[0].contains("AWS Flowlog_events"), "{told:?}");
+}
+
 /// Guarantee 7: One bad object holds back no other: it is named in the log with the cause, counted, and what can
 /// be put right is tried again.
 #[tokio::test]

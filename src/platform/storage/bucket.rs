@@ -16,7 +16,7 @@ use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::callback::{causes, http};
+use super::super::callback::{causes, excerpt, http};
 use super::super::values::Values;
 use super::{Answer, Backend, Hold, StorageError};
 
@@ -249,7 +249,28 @@ fn failed(error: Error) -> std::io::Error {
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => ErrorKind::PermissionDenied,
         _ => ErrorKind::Other,
     };
-    std::io::Error::new(kind, causes(&error))
+    std::io::Error::new(kind, reason(&error))
+}
+
+/// What went wrong, in words that stay the same from attempt to attempt, so that a log can tell that it was said: the
+/// library counts and times its attempts, and S3 writes the ID of each request into its answer.
+fn reason(error: &Error) -> String {
+    let links = std::iter::successors(Some(error as &dyn std::error::Error), |link| link.source());
+    let mut of_the_call = links.skip_while(|link| link.to_string().contains("Error performing"));
+    let text = of_the_call.next().map_or_else(|| causes(error), causes);
+    match (element(&text, "Code"), element(&text, "Message")) {
+        (Some(code), Some(message)) => {
+            let before = text.split('<').next().unwrap_or_default().trim_end_matches([':', ' ']);
+            format!("{before}: {code}: {message}")
+        }
+        _ => excerpt(text.as_bytes()),
+    }
+}
+
+/// The text of an element of an answer in XML.
+fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = xml.split_once(&format!("<{name}>"))?;
+    rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
 }
 
 fn ignore_missing(done: Result<(), Error>) -> std::io::Result<()> {
