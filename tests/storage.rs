@@ -133,6 +133,19 @@ async fn a_bucket_behind_mutual_tls_behaves() {
 }
 
 #[tokio::test]
+async fn a_store_without_conditional_writes_will_do() {
+    let (server, control) = server().await;
+    let storage = storage(values(&server.endpoint_url())).unwrap();
+    // Each write on a condition is tried three times.
+    let unknown = || Rule::new(Operation::Put, Trouble::Error(501, "NotImplemented")).times(3);
+    for (content, is_created) in [("first", true), ("second", false)] {
+        control.add_rule(unknown());
+        assert_eq!(storage.create("state/1.entry", content).await.unwrap(), is_created);
+    }
+    assert_eq!(storage.read("state/1.entry").await.unwrap().unwrap(), b"first");
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_bucket_is_said_without_its_secret() {
     let (server, _) = server().await;
     let mut wrong = values(&server.endpoint_url());

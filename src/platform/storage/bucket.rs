@@ -158,9 +158,21 @@ impl Backend for Bucket {
 
     fn create<'a>(&'a self, path: &'a Path, content: Bytes) -> Answer<'a, bool> {
         self.call("create", path, async |store, key| {
-            match store.put_opts(&key, content.into(), PutMode::Create.into()).await {
+            let created = store.put_opts(&key, content.clone().into(), PutMode::Create.into()).await;
+            match created {
                 Ok(_) => Ok(true),
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(false),
+                Err(error) if reason(&error).contains("NotImplemented") => {
+                    // A store without conditional writes. Instances look for each other before they write (`hold`);
+                    // only two that start in the same moment may both take the file for theirs.
+                    match store.head(&key).await {
+                        Ok(_) => Ok(false),
+                        Err(Error::NotFound { .. }) => {
+                            store.put(&key, content.into()).await.map(|_| true).map_err(failed)
+                        }
+                        Err(error) => Err(failed(error)),
+                    }
+                }
                 Err(error) => Err(failed(error)),
             }
         })
