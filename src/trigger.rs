@@ -14,12 +14,12 @@ pub mod filter;
 pub mod journal;
 pub mod origin;
 pub mod place;
+pub mod poll;
 pub mod presence;
 pub mod progress;
 pub mod record;
 pub mod resting;
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +32,11 @@ use self::batch::Batch;
 use self::checkpoint::seen::Seen;
 use self::checkpoint::{Change, Pending};
 use self::commit::Ledger;
-use self::decode::block::Tally;
 use self::decode::{Decoder, ObjectError};
 use self::deliver::{Delivery, Receipt};
 use self::discover::{Discovery, Found};
 use self::fetch::{Opened, Opener};
+use self::poll::{LeftOut, Poll};
 use self::presence::Instance;
 use self::progress::Progress;
 use self::resting::Resting;
@@ -53,9 +53,6 @@ use crate::shutdown::{Shutdown, Stopped};
 
 /// Time for the last log lines after the order to stop.
 const LAST_LOGS: Duration = Duration::from_secs(2);
-
-/// Objects that failed for one cause that a poll names in the log: the others are counted, or nobody could read the log.
-const NAMED: u64 = 20;
 
 /// What keeps the trigger from starting at all: it cannot even tell the platform.
 #[derive(Debug, thiserror::Error)]
@@ -181,34 +178,6 @@ struct Trigger {
     poll: Poll,
 }
 
-/// What a poll did, for its log line.
-#[derive(Default)]
-struct Poll {
-    objects: u64,
-    failed: u64,
-    records: u64,
-    batches: u64,
-    /// How many objects failed for each cause.
-    causes: BTreeMap<&'static str, u64>,
-}
-
-impl Poll {
-    fn tell(&self) {
-        for (cause, count) in self.causes.iter().filter(|(_, count)| **count > NAMED) {
-            let objects = count - NAMED;
-            tracing::warn!(
-                objects,
-                cause,
-                "more objects could not be read for the same cause, they are tried again later"
-            );
-        }
-        let Self { objects, failed, records, batches, .. } = *self;
-        if objects + failed > 0 {
-            tracing::info!(objects, failed, records, batches, "poll ended");
-        }
-    }
-}
-
 impl Trigger {
     /// Delivers everything new, or a good part of it if there is very much. While one half finds objects, the other
     /// delivers those found.
@@ -257,10 +226,9 @@ impl Trigger {
                 self.hand_over(batch).await?;
             }
         }
-        left_out.warn(&opened.object);
         batch.end(&opened.object, position, end);
         self.resting.done(&opened.object);
-        self.poll.objects += 1;
+        self.poll.done(&opened.object, &left_out);
         Ok(())
     }
 
@@ -319,53 +287,11 @@ impl Trigger {
         if error.is_gone() {
             self.progress.dropped(key);
         }
-        let same = self.poll.causes.entry(error.cause()).or_default();
-        *same += 1;
-        if *same > NAMED {
-            tracing::debug!(key, cause = %error, attempts, "object could not be read");
-        } else if error.is_gone() {
-            tracing::warn!(key, cause = %error, "object is gone since it was listed");
-        } else {
-            tracing::warn!(key, cause = %error, attempts, "object could not be read, it is tried again later");
-        }
+        self.poll.rests(object, error, attempts);
         let place = object.place();
         if self.ledger.look(|checkpoint| checkpoint.seen(&place).is_none_or(Seen::is_closable)) {
             self.ledger.change(&[Change::troubled(place)]).await?;
         }
         Ok(())
-    }
-}
-
-/// Records of an object that do not go out, and those that tell of others that AWS dropped.
-#[derive(Default)]
-struct LeftOut {
-    rejected: u64,
-    first_rejected: Option<u64>,
-    skip_data: u64,
-}
-
-impl LeftOut {
-    fn count(&mut self, tally: &Tally, metrics: &Metrics) {
-        metrics.records_read(tally);
-        self.rejected += u64::from(tally.rejected);
-        self.first_rejected = self.first_rejected.or(tally.first_rejected);
-        self.skip_data += u64::from(tally.skip_data);
-    }
-
-    fn warn(&self, object: &Object) {
-        let (key, flow_log) = (object.key.as_str(), object.place().flow_log);
-        if let Some(line) = self.first_rejected {
-            let records = self.rejected;
-            tracing::warn!(
-                key,
-                records,
-                line,
-                "records were rejected that do not match the fields of their file; the first is in this line or row"
-            );
-        }
-        if self.skip_data > 0 {
-            let records = self.skip_data;
-            tracing::warn!(flow_log, key, records, "AWS dropped records of this flow log (SKIPDATA)");
-        }
     }
 }

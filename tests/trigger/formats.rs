@@ -135,6 +135,29 @@ async fn what_is_not_wanted_is_left_out_and_counted_by_its_reason() {
 }
 
 #[tokio::test]
+async fn what_many_objects_have_in_common_is_said_once_a_poll() {
+    let mut world = World::new().await;
+    world.argument("start_from", "beginning");
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    let skip_data = "2 111111111111 eni-1 - - - - - - - 1795377300 1795377358 - SKIPDATA".to_owned();
+    for minutes in 0..30 {
+        let object = world.object(&flow_log, 5 * minutes, 0);
+        world.s3.put(BUCKET, &object.key, gzip(format!("{HEADER}\n{skip_data}\n2 too few values\n")));
+        world.expected.push(skip_data.clone());
+    }
+    let process = world.start().await;
+    assert!(process.stderr().wait_for("poll ended", PATIENCE).await);
+    stop(process).await;
+    let logs = world.platform.logs();
+    let count = |part: &str| logs.iter().filter(|line| line.message.contains(part)).count();
+    assert_eq!(count("SKIPDATA"), 2, "{logs:?}");
+    assert!(world.is_logged("warning", "objects=30, records=30"), "{logs:?}");
+    assert_eq!(count("records were rejected that do not match"), 20, "{logs:?}");
+    assert!(world.is_logged("warning", "more objects have records that do not match"), "{logs:?}");
+    assert!(world.is_logged("warning", "objects=10"), "{logs:?}");
+}
+
+#[tokio::test]
 async fn a_filter_that_changes_in_the_middle_of_an_object_loses_and_repeats_nothing() {
     let mut world = World::new().await;
     world.argument("chunk_size", 10);

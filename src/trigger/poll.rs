@@ -1,0 +1,122 @@
+//! What a poll did, and what the log says of it: a user must be able to read it, so that of what happens often only the
+//! first is named, and the others are counted.
+
+use std::collections::BTreeMap;
+
+use super::decode::ObjectError;
+use super::decode::block::Tally;
+use crate::platform::metrics::Metrics;
+use crate::s3::Object;
+
+/// Objects of the same trouble that a poll names in the log.
+const NAMED: u64 = 20;
+
+/// What a poll did.
+#[derive(Default)]
+pub struct Poll {
+    /// Objects that were read to their end.
+    pub objects: u64,
+    /// Objects that could not be read, or not to their end.
+    pub failed: u64,
+    /// Records that were delivered.
+    pub records: u64,
+    /// Batches that were delivered.
+    pub batches: u64,
+    /// How many objects failed for each cause.
+    causes: BTreeMap<&'static str, u64>,
+    /// How many objects had records that do not match their fields.
+    mismatched: u64,
+    /// For each flow log with records that tell of others which AWS dropped: such objects, and records in them.
+    skip_data: BTreeMap<String, (u64, u64)>,
+}
+
+/// Records of an object that do not go out, and those that tell of others that AWS dropped.
+#[derive(Default)]
+pub struct LeftOut {
+    rejected: u64,
+    first_rejected: Option<u64>,
+    skip_data: u64,
+}
+
+impl LeftOut {
+    /// Counts what was read into a block.
+    pub fn count(&mut self, tally: &Tally, metrics: &Metrics) {
+        metrics.records_read(tally);
+        self.rejected += u64::from(tally.rejected);
+        self.first_rejected = self.first_rejected.or(tally.first_rejected);
+        self.skip_data += u64::from(tally.skip_data);
+    }
+}
+
+impl Poll {
+    /// An object was read to its end, and this was left out of it.
+    pub fn done(&mut self, object: &Object, left_out: &LeftOut) {
+        self.objects += 1;
+        let (key, flow_log) = (object.key.as_str(), object.place().flow_log);
+        if let Some(line) = left_out.first_rejected {
+            let records = left_out.rejected;
+            self.mismatched += 1;
+            if self.mismatched <= NAMED {
+                tracing::warn!(
+                    key,
+                    records,
+                    line,
+                    "records were rejected that do not match the fields of their file; the first is in this line or row"
+                );
+            }
+        }
+        if left_out.skip_data > 0 {
+            let records = left_out.skip_data;
+            let (objects, all_records) = self.skip_data.entry(flow_log.clone()).or_default();
+            (*objects, *all_records) = (*objects + 1, *all_records + records);
+            if *objects == 1 {
+                tracing::warn!(flow_log, key, records, "AWS dropped records of this flow log (SKIPDATA)");
+            }
+        }
+    }
+
+    /// An object could not be read, for the time being.
+    pub fn rests(&mut self, object: &Object, error: &ObjectError, attempts: u32) {
+        let key = object.key.as_str();
+        let same = self.causes.entry(error.cause()).or_default();
+        *same += 1;
+        if *same > NAMED {
+            tracing::debug!(key, cause = %error, attempts, "object could not be read");
+        } else if error.is_gone() {
+            tracing::warn!(key, cause = %error, "object is gone since it was listed");
+        } else {
+            tracing::warn!(key, cause = %error, attempts, "object could not be read, it is tried again later");
+        }
+    }
+
+    /// Says what it did, once it is over.
+    pub fn tell(&self) {
+        for (cause, count) in self.causes.iter().filter(|(_, count)| **count > NAMED) {
+            let objects = count - NAMED;
+            tracing::warn!(
+                objects,
+                cause,
+                "more objects could not be read for the same cause, they are tried again later"
+            );
+        }
+        if self.mismatched > NAMED {
+            let objects = self.mismatched - NAMED;
+            tracing::warn!(
+                objects,
+                "more objects have records that do not match their fields and were rejected"
+            );
+        }
+        for (flow_log, (objects, records)) in self.skip_data.iter().filter(|(_, (objects, _))| *objects > 1) {
+            tracing::warn!(
+                flow_log,
+                objects,
+                records,
+                "AWS dropped records of this flow log (SKIPDATA), in all"
+            );
+        }
+        let Self { objects, failed, records, batches, .. } = *self;
+        if objects + failed > 0 {
+            tracing::info!(objects, failed, records, batches, "poll ended");
+        }
+    }
+}
