@@ -36,7 +36,7 @@ pub fn object(input: &[u8]) {
         let mut json = Vec::new();
         let ended = decoder.decode(BufReader::with_capacity(capacity, body.as_slice()), |mut block| {
             let (count, before) = (block.remaining(), json.len());
-            json.extend_from_slice(block.take(count));
+            json.extend_from_slice(&block.take(count));
             let text = &json[before..];
             let text = text.strip_suffix(b",").unwrap_or(text);
             let block = [b"[", text, b"]"].concat();

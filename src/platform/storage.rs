@@ -36,7 +36,7 @@ pub trait Backend: std::fmt::Debug + Send + Sync {
     fn open<'a>(&'a self, path: &'a Path) -> Answer<'a, std::fs::File>;
 
     /// Writes a file so that it is there whole or not at all, and survives a crash of the machine.
-    fn write<'a>(&'a self, path: &'a Path, content: Bytes) -> Answer<'a, ()>;
+    fn write<'a>(&'a self, path: &'a Path, content: Pieces) -> Answer<'a, ()>;
 
     /// Writes a file as [`Backend::write`] does, with all that `content` gives, which need not fit into memory.
     fn write_from<'a>(&'a self, path: &'a Path, content: Box<dyn Read + Send>) -> Answer<'a, ()>;
@@ -61,6 +61,25 @@ pub trait Backend: std::fmt::Debug + Send + Sync {
 
     /// The names in a folder, sorted; none if there is no such folder.
     fn names<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<String>>;
+}
+
+/// The content of a file, in pieces that follow on each other.
+#[derive(Clone, Debug, Default)]
+pub struct Pieces(pub Vec<Bytes>);
+
+impl FromIterator<Bytes> for Pieces {
+    fn from_iter<T: IntoIterator<Item = Bytes>>(pieces: T) -> Self {
+        Self(pieces.into_iter().collect())
+    }
+}
+
+impl<T> From<T> for Pieces
+where
+    Bytes: From<T>,
+{
+    fn from(piece: T) -> Self {
+        Self(vec![piece.into()])
+    }
 }
 
 /// A file is held as long as this lives.
@@ -130,7 +149,7 @@ impl Storage {
     /// Checks that files can be written, creating the root where it is missing.
     pub async fn check(&self) -> Result<(), StorageError> {
         let probe = ".aws-flowlogs-write-check";
-        self.write(probe, Bytes::new()).await?;
+        self.write(probe, "").await?;
         self.remove_file(probe).await
     }
 
@@ -145,7 +164,7 @@ impl Storage {
     }
 
     /// Writes a file so that it is there whole or not at all, and survives a crash of the machine.
-    pub async fn write(&self, path: &str, content: impl Into<Bytes>) -> Result<(), StorageError> {
+    pub async fn write(&self, path: &str, content: impl Into<Pieces>) -> Result<(), StorageError> {
         self.backend.write(relative(path)?, content.into()).await
     }
 

@@ -1,11 +1,13 @@
 //! Gathers the records of many objects into batches, and remembers what each batch covers.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::decode::block::Block;
 use super::place::Day;
+use crate::platform::storage::Pieces;
 use crate::s3::Object;
 
 /// A batch ends at this size even if it could take more records: it bounds the memory.
@@ -17,7 +19,9 @@ const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_93a2_58f4_4f0e_9d41_c7b7_8a52_30e
 /// Records on their way to one playbook run.
 #[derive(Debug)]
 pub struct Batch {
-    json: Vec<u8>,
+    /// The records as JSON strings, each with a comma behind it, in the pieces in which they were decoded.
+    pieces: Vec<Bytes>,
+    bytes: usize,
     records: usize,
     limit: usize,
     covers: Vec<Cover>,
@@ -50,18 +54,27 @@ impl Cover {
 impl Batch {
     /// An empty batch that takes up to `limit` records.
     pub fn new(limit: usize) -> Self {
-        Self { json: vec![b'['], records: 0, limit: limit.max(1), covers: Vec::new(), newest: None }
+        Self {
+            pieces: Vec::new(),
+            bytes: 0,
+            records: 0,
+            limit: limit.max(1),
+            covers: Vec::new(),
+            newest: None,
+        }
     }
 
     /// Takes records of `object` from a block, as many as fit; `position` is the one behind the last that was taken
     /// before, and is moved on. True if the batch is full: deliver it before going on.
     pub fn take(&mut self, object: &Object, position: &mut u64, block: &mut Block) -> bool {
-        let bytes = BATCH_BYTES.saturating_sub(self.json.len());
+        let bytes = BATCH_BYTES.saturating_sub(self.bytes);
         let fitting = block.fitting(bytes).max(usize::from(self.records == 0));
         let count = block.remaining().min(fitting).min(self.limit - self.records);
-        self.json.extend_from_slice(block.take(count));
         self.records += count;
         if count > 0 {
+            let piece = block.take(count);
+            self.bytes += piece.len();
+            self.pieces.push(piece);
             let to = block.position();
             match self.covers.last_mut().filter(|cover| cover.key == object.key) {
                 Some(cover) => cover.to = to,
@@ -117,33 +130,35 @@ impl Batch {
         Uuid::new_v5(&NAMESPACE, &name).to_string()
     }
 
-    /// The file of the batch: a JSON array of strings; and what the batch covers.
-    pub fn into_file(mut self) -> (Vec<u8>, Vec<Cover>) {
-        if self.records > 0 {
-            self.json.pop();
+    /// The file of the batch, in pieces: a JSON array of strings; and what the batch covers.
+    pub fn into_file(mut self) -> (Pieces, Vec<Cover>) {
+        if let Some(last) = self.pieces.last_mut() {
+            last.truncate(last.len() - 1);
         }
-        self.json.push(b']');
-        (self.json, self.covers)
+        let [opening, closing] = ["[", "]"].map(Bytes::from);
+        let file = std::iter::once(opening).chain(self.pieces).chain([closing]).collect();
+        (file, self.covers)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trigger::decode::block::Filling;
 
     fn object(key: &str) -> Object {
         Object { key: key.to_owned(), body_bytes: 1, last_modified: Timestamp::UNIX_EPOCH, etag: None }
     }
 
     fn block(records: &[&str]) -> Block {
-        let mut block = Block::default();
-        records.iter().for_each(|record| block.push_clean(record));
-        block
+        let mut filling = Filling::default();
+        records.iter().for_each(|record| filling.push_clean(record));
+        filling.finish()
     }
 
     fn file(batch: Batch) -> (String, Vec<Cover>) {
-        let (json, covers) = batch.into_file();
-        (String::from_utf8(json).unwrap(), covers)
+        let (pieces, covers) = batch.into_file();
+        (String::from_utf8(pieces.0.concat()).unwrap(), covers)
     }
 
     fn cover(key: &str, from: u64, to: u64, whole: bool) -> Cover {

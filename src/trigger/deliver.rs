@@ -16,7 +16,7 @@ use super::checkpoint::Pending;
 use crate::platform::callback::{Callback, CallbackError, Event};
 use crate::platform::health::Health;
 use crate::platform::metrics::Metrics;
-use crate::platform::storage::Storage;
+use crate::platform::storage::{Pieces, Storage};
 use crate::retry::Backoff;
 use crate::shutdown::{Shutdown, Stopped};
 
@@ -83,9 +83,8 @@ impl Receipt {
 
 impl Delivery {
     /// Writes the batch's file and sends its event. The caller has noted it as pending before.
-    pub async fn deliver(&self, pending: Pending, file: Vec<u8>) -> Result<Receipt, Stopped> {
+    pub async fn deliver(&self, pending: Pending, file: Pieces) -> Result<Receipt, Stopped> {
         let path = format!("{}/{FILE}", folder(&pending.request_id));
-        let file = bytes::Bytes::from(file);
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         while let Err(error) = self.storage.write(&path, file.clone()).await {
             let wait = backoff.next_wait();

@@ -34,7 +34,7 @@ pub fn blocks(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec
 pub fn events(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<String>, ObjectError> {
     let mut json = b"[".to_vec();
     for mut block in blocks(format, filter, object)? {
-        json.extend_from_slice(block.take(usize::MAX));
+        json.extend_from_slice(&block.take(usize::MAX));
     }
     json.pop_if(|last| *last == b',');
     json.push(b']');

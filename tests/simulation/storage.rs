@@ -4,7 +4,7 @@ use std::io::{Error, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aws_flowlogs::platform::storage::{Answer, Backend, Hold, StorageError};
+use aws_flowlogs::platform::storage::{Answer, Backend, Hold, Pieces, StorageError};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
@@ -59,9 +59,9 @@ impl Backend for SimulatedStorage {
         self.call("open", path, |_, _| Err(Error::from(std::io::ErrorKind::Unsupported)))
     }
 
-    fn write<'a>(&'a self, path: &'a Path, content: Bytes) -> Answer<'a, ()> {
+    fn write<'a>(&'a self, path: &'a Path, content: Pieces) -> Answer<'a, ()> {
         self.call("write", path, move |state, now| {
-            self.put(state, now, path, content);
+            self.put(state, now, path, content.0.concat().into());
             Ok(())
         })
     }
@@ -69,7 +69,7 @@ impl Backend for SimulatedStorage {
     fn write_from<'a>(&'a self, path: &'a Path, mut content: Box<dyn Read + Send>) -> Answer<'a, ()> {
         let mut whole = Vec::new();
         content.read_to_end(&mut whole).unwrap();
-        self.write(path, whole.into())
+        self.write(path, Pieces::from(whole))
     }
 
     fn create<'a>(&'a self, path: &'a Path, content: Bytes) -> Answer<'a, bool> {

@@ -11,14 +11,16 @@ use jiff::Timestamp;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{ClientOptions, HttpClient, HttpConnector};
 use object_store::path::Path as Key;
-use object_store::{Error, ObjectStore as _, ObjectStoreExt as _, PutMode, RetryConfig, WriteMultipart};
+use object_store::{
+    Error, ObjectStore as _, ObjectStoreExt as _, PutMode, PutPayload, RetryConfig, WriteMultipart,
+};
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::callback::{causes, excerpt, http};
 use super::super::values::Values;
-use super::{Answer, Backend, Hold, StorageError};
+use super::{Answer, Backend, Hold, Pieces, StorageError};
 
 /// Time for one call. The largest are batches and parts of files.
 const CALL: Duration = Duration::from_secs(30);
@@ -129,9 +131,9 @@ impl Backend for Bucket {
         })
     }
 
-    fn write<'a>(&'a self, path: &'a Path, content: Bytes) -> Answer<'a, ()> {
+    fn write<'a>(&'a self, path: &'a Path, content: Pieces) -> Answer<'a, ()> {
         self.call("write", path, async |store, key| {
-            store.put(&key, content.into()).await.map(drop).map_err(failed)
+            store.put(&key, PutPayload::from_iter(content.0)).await.map(drop).map_err(failed)
         })
     }
 

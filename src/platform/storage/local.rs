@@ -1,14 +1,14 @@
 //! The storage as a folder of this machine, or one that the platform mounts.
 
 use std::fs::TryLockError;
-use std::io::{ErrorKind, Read, Write as _};
+use std::io::{BufWriter, ErrorKind, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use super::{Answer, Backend, Hold, StorageError, UNFINISHED};
+use super::{Answer, Backend, Hold, Pieces, StorageError, UNFINISHED};
 
 /// A folder.
 #[derive(Debug)]
@@ -77,8 +77,13 @@ impl Backend for Local {
         async move { opened.await?.ok_or_else(outside) }.boxed()
     }
 
-    fn write<'a>(&'a self, path: &'a Path, content: Bytes) -> Answer<'a, ()> {
-        self.write_with(path, move |file| file.write_all(&content))
+    fn write<'a>(&'a self, path: &'a Path, content: Pieces) -> Answer<'a, ()> {
+        self.write_with(path, move |file| {
+            // Gathers what is small; what is large passes through it.
+            let mut file = BufWriter::new(file);
+            content.0.iter().try_for_each(|piece| file.write_all(piece))?;
+            file.flush()
+        })
     }
 
     fn write_from<'a>(&'a self, path: &'a Path, mut content: Box<dyn Read + Send>) -> Answer<'a, ()> {

@@ -1,5 +1,7 @@
 //! Records on their way from an object to batches.
 
+use bytes::Bytes;
+
 use super::super::filter::Reason;
 use super::super::record::json::Object;
 
@@ -9,10 +11,10 @@ pub const BLOCK_BYTES: usize = 256 * 1024;
 const BLOCK_RECORDS: u32 = 1 << 20;
 
 /// Records of an object, in its order, and what became of those in between that do not go out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Block {
     /// The records as JSON strings, each with a comma behind it.
-    json: Vec<u8>,
+    json: Bytes,
     /// Where each record ends.
     marks: Vec<Mark>,
     /// How many records from the front were taken already.
@@ -20,6 +22,15 @@ pub struct Block {
     /// The position of the first record that was read into it.
     from: u64,
     /// What was read into it.
+    tally: Tally,
+}
+
+/// A block that is being filled.
+#[derive(Debug, Default)]
+pub struct Filling {
+    json: Vec<u8>,
+    marks: Vec<Mark>,
+    from: u64,
     tally: Tally,
 }
 
@@ -53,11 +64,12 @@ impl Block {
         self.marks.len() - self.taken
     }
 
-    /// Takes `count` records, or as many as there are: their JSON strings, each with a comma behind it.
-    pub fn take(&mut self, count: usize) -> &[u8] {
+    /// Takes `count` records, or as many as there are: their JSON strings, each with a comma behind it. They are not
+    /// copied: the block stays in memory as long as they do.
+    pub fn take(&mut self, count: usize) -> Bytes {
         let from = self.last().json;
         self.taken = self.taken.saturating_add(count).min(self.marks.len());
-        self.json.get(from as usize..self.last().json as usize).unwrap_or_default()
+        self.json.slice(from as usize..self.last().json as usize)
     }
 
     /// Leaves out the records before `position`.
@@ -93,14 +105,22 @@ impl Block {
         let last = self.taken.checked_sub(1).and_then(|last| self.marks.get(last));
         last.copied().unwrap_or(Mark { json: 0, read: 0 })
     }
+}
 
-    /// An empty block for what follows, while this one is handed on.
-    pub(super) fn replace(&mut self) -> Self {
+impl Filling {
+    /// What was filled in, as a block; what follows goes into the next.
+    pub fn finish(&mut self) -> Block {
         // The next one will be about as large; an eighth more spares the copy when it is a little larger.
         let json = Vec::with_capacity(self.json.len() / 8 * 9);
         let marks = Vec::with_capacity(self.marks.len() / 8 * 9);
         let next = Self { json, marks, from: self.end(), ..Self::default() };
-        std::mem::replace(self, next)
+        let Self { json, marks, from, tally } = std::mem::replace(self, next);
+        Block { json: json.into(), marks, taken: 0, from, tally }
+    }
+
+    /// The position behind the last record that was read.
+    pub fn end(&self) -> u64 {
+        self.from + u64::from(self.tally.read)
     }
 
     /// Whether it has enough to be handed on.
@@ -114,7 +134,7 @@ impl Block {
     }
 
     /// A record as it stands, of which nothing needs escaping.
-    pub(in super::super) fn push_clean(&mut self, line: &str) {
+    pub fn push_clean(&mut self, line: &str) {
         self.json.push(b'"');
         self.json.extend_from_slice(line.as_bytes());
         self.json.extend_from_slice(b"\",");
@@ -183,36 +203,37 @@ mod tests {
 
     #[test]
     fn blocks_can_be_taken_in_pieces() {
-        let mut block = Block::default();
-        (1..=5).for_each(|number| block.push_clean(&number.to_string()));
+        let mut filling = Filling::default();
+        (1..=5).for_each(|number| filling.push_clean(&number.to_string()));
+        let mut block = filling.finish();
         assert_eq!(block.fitting(4 * 3 + 1), 3);
-        assert_eq!(block.take(2), br#""1","2","#);
+        assert_eq!(block.take(2), br#""1","2","#[..]);
         assert_eq!(block.fitting(4), 1);
         assert_eq!(block.fitting(3), 0);
-        assert_eq!(block.take(10), br#""3","4","5","#);
-        assert_eq!((block.remaining(), block.take(1)), (0, &b""[..]));
+        assert_eq!(block.take(10), br#""3","4","5","#[..]);
+        assert_eq!((block.remaining(), block.take(1)), (0, Bytes::new()));
     }
 
     #[test]
     fn positions_count_what_was_read_whatever_goes_out() {
-        let mut block = Block::default();
-        block.filter(Reason::NoData);
-        block.push_clean("1");
-        block.reject(3);
-        block.reject(4);
-        block.push_clean("4");
-        block.filter(Reason::Action);
+        let mut filling = Filling::default();
+        filling.filter(Reason::NoData);
+        filling.push_clean("1");
+        filling.reject(3);
+        filling.reject(4);
+        filling.push_clean("4");
+        filling.filter(Reason::Action);
+        let mut block = filling.finish();
         assert_eq!((block.position(), block.end(), block.remaining()), (0, 6, 2));
         block.take(1);
         assert_eq!(block.position(), 2);
         assert_eq!((block.tally().rejected, block.tally().first_rejected), (2, Some(3)));
         assert_eq!(block.tally().filtered, [0, 1, 1]);
-        let first = block.replace();
-        block.push_clean("6");
-        assert_eq!((first.end(), block.position(), block.end()), (6, 6, 7));
         for (position, remaining) in [(0, 1), (6, 1), (7, 0)] {
-            let mut block = Block { from: 6, ..Block::default() };
-            block.push_clean("6");
+            let mut filling = Filling { from: 6, ..Filling::default() };
+            filling.push_clean("6");
+            let mut block = filling.finish();
+            assert_eq!((block.position(), block.end(), filling.end()), (6, 7, 7));
             block.skip_to(position);
             assert_eq!(block.remaining(), remaining, "{position}");
         }
@@ -220,10 +241,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_written_leaves_nothing_behind() {
-        let mut block = Block::default();
-        block.push_clean("1");
-        assert_eq!(block.push_object(|_| Err("no text")), Err("no text"));
-        block.push_object(|_| Ok::<_, ()>(())).unwrap();
-        assert_eq!(block.take(2), br#""1","{}","#);
+        let mut filling = Filling::default();
+        filling.push_clean("1");
+        assert_eq!(filling.push_object(|_| Err("no text")), Err("no text"));
+        filling.push_object(|_| Ok::<_, ()>(())).unwrap();
+        assert_eq!(filling.finish().take(2), br#""1","{}","#[..]);
     }
 }

@@ -13,7 +13,7 @@ use parquet::file::metadata::{
 };
 
 use self::column::Column;
-use super::block::Block;
+use super::block::{Block, Filling};
 use super::spool::{Held, Pages, Spool};
 use super::{Decoder, ObjectError};
 use crate::trigger::record::Places;
@@ -36,7 +36,7 @@ pub(super) fn decode(
     decoder: &Decoder,
     emit: impl FnMut(Block) -> ControlFlow<()>,
 ) -> std::result::Result<(), ObjectError> {
-    let mut rows = Rows { decoder, block: Block::default(), emit };
+    let mut rows = Rows { decoder, block: Filling::default(), emit };
     // The library takes some things for granted in a file's description. A file of which they are not true is damaged.
     let decoded = catch_unwind(AssertUnwindSafe(|| rows.of_file(spool)));
     let decoded =
@@ -63,7 +63,7 @@ impl From<ParquetError> for Failure {
 /// Turns rows into records.
 struct Rows<'a, E> {
     decoder: &'a Decoder,
-    block: Block,
+    block: Filling,
     emit: E,
 }
 
@@ -88,7 +88,7 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
         }
         if !self.block.is_empty() {
             // At the end it does not matter whether more is wanted.
-            let _ = (self.emit)(self.block.replace());
+            let _ = (self.emit)(self.block.finish());
         }
         Ok(())
     }
@@ -107,7 +107,7 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
             columns.iter_mut().try_for_each(|column| column.cells.read(count))?;
             for row in 0..count {
                 self.row(row, &columns, &places);
-                if self.block.is_full() && (self.emit)(self.block.replace()).is_break() {
+                if self.block.is_full() && (self.emit)(self.block.finish()).is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }

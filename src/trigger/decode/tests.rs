@@ -28,7 +28,7 @@ fn records(object: &[u8]) -> Result<Vec<String>, ObjectError> {
 fn records_as(format: RecordFormat, object: &[u8]) -> Result<Vec<String>, ObjectError> {
     let mut json = b"[".to_vec();
     Decoder::new(format, Filter::default()).decode(BufReader::with_capacity(100, object), |mut block| {
-        json.extend_from_slice(block.take(usize::MAX));
+        json.extend_from_slice(&block.take(usize::MAX));
         ControlFlow::Continue(())
     })?;
     if json.ends_with(b",") {

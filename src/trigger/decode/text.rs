@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use memchr::memmem;
 
-use super::block::Block;
+use super::block::{Block, Filling};
 use super::{Decoder, ObjectError, RecordFormat, damage};
 use crate::trigger::record::json::is_special;
 use crate::trigger::record::{Layout, present};
@@ -53,7 +53,7 @@ pub(super) fn decode(
         if ended {
             if !lines.block.is_empty() {
                 // At the end it does not matter whether more is wanted.
-                let _ = emit(lines.block);
+                let _ = emit(lines.block.finish());
             }
             return Ok(());
         }
@@ -64,7 +64,7 @@ pub(super) fn decode(
 struct Lines<'a> {
     decoder: &'a Decoder,
     layout: Option<Layout>,
-    block: Block,
+    block: Filling,
     /// How many lines were read.
     number: u64,
     /// Where the values of a line end.
@@ -82,7 +82,7 @@ struct Known {
 
 impl<'a> Lines<'a> {
     fn new(decoder: &'a Decoder) -> Self {
-        Self { decoder, layout: None, block: Block::default(), number: 0, ends: Vec::new() }
+        Self { decoder, layout: None, block: Filling::default(), number: 0, ends: Vec::new() }
     }
 
     fn read(
@@ -94,8 +94,7 @@ impl<'a> Lines<'a> {
             std::str::from_utf8(text).map_err(|_| ObjectError::NotUtf8 { records: self.block.end() })?;
         let bytes = text.as_bytes();
         // Nearly all text needs no escaping; one pass over the window proves it for all of its lines.
-        let special = |byte: &u8| *byte != b'\n' && is_special(*byte);
-        let is_clean = !bytes.iter().any(special);
+        let is_clean = !has_special(bytes);
         let mut skip_data = memmem::find_iter(bytes, b"SKIPDATA").peekable();
         // The last line of a file may have no end.
         let open = !bytes.is_empty() && !bytes.ends_with(b"\n");
@@ -105,7 +104,7 @@ impl<'a> Lines<'a> {
             start = end + 1;
             let has_skip_data = skip_data.next_if(|place| *place < end).is_some();
             self.line(line.strip_suffix('\r').unwrap_or(line), Known { is_clean, has_skip_data })?;
-            if self.block.is_full() && emit(self.block.replace()).is_break() {
+            if self.block.is_full() && emit(self.block.finish()).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -128,7 +127,7 @@ impl<'a> Lines<'a> {
         let Self { decoder, layout: Some(layout), block, ends, .. } = self else {
             return Err(ObjectError::NotFlowLog);
         };
-        let push = |block: &mut Block| {
+        let push = |block: &mut Filling| {
             if known.is_clean { block.push_clean(line) } else { block.push_escaped(line) }
         };
         let is_raw = decoder.format == RecordFormat::Raw;
@@ -173,6 +172,14 @@ impl<'a> Lines<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether anything but line ends has to be escaped in a JSON string. Without a way out in the middle of a chunk, so that
+/// the compiler makes wide instructions of it: this runs for every byte.
+fn has_special(text: &[u8]) -> bool {
+    let special =
+        |chunk: &[u8]| chunk.iter().fold(false, |found, byte| found | (is_special(*byte) & (*byte != b'\n')));
+    text.chunks(4096).any(special)
 }
 
 /// How many spaces there are, counted so that the compiler makes wide instructions of it: this runs for every record.

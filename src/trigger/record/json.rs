@@ -74,7 +74,7 @@ impl<'a> Object<'a> {
 
 /// Whether a byte has to be escaped in a JSON string.
 pub fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 /// Whether JSON takes it for an integer, and every reader for the same one.

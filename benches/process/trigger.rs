@@ -1,0 +1,185 @@
+//! The trigger: at rest, with a backlog, with objects of a gibibyte.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+use support::flowlogs::{FlowLog, Generator, HEADER, gzip};
+use support::module::{Module, Process};
+use support::parquet::{File, Form};
+use support::platform::{Platform, Setup};
+use support::s3::{Operation, Server};
+use support::{eventually, free_port};
+use tempfile::TempDir;
+
+use crate::measure::{Usage, binary, decompress, median, usage};
+use crate::table::Table;
+
+const GIB: usize = 1 << 30;
+const ROUNDS: usize = 5;
+const OBJECTS: usize = 40;
+const RECORDS: usize = 50_000;
+const PATIENCE: Duration = Duration::from_secs(600);
+const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+/// A bucket with these objects, and a platform.
+struct World {
+    server: Server,
+    platform: Platform,
+    storage: TempDir,
+}
+
+impl World {
+    async fn new(objects: &[Bytes]) -> Self {
+        let server = Server::start("AKIAIOSFODNN7EXAMPLE", SECRET).await;
+        let s3 = server.control();
+        s3.create_bucket("logs");
+        let flow_log = FlowLog::new("111111111111", "eu-west-3", "fl-0");
+        for (number, object) in objects.iter().enumerate() {
+            let key = flow_log.key("2026-11-22T00:05:00Z".parse().unwrap(), &format!("{number:08x}"));
+            s3.put("logs", &key, object.clone());
+        }
+        let storage = tempfile::tempdir().unwrap();
+        let secrets = json!({ "aws_secret_access_key": SECRET });
+        let platform = Platform::start(Setup::new(storage.path()).module_secrets(secrets)).await;
+        Self { server, platform, storage }
+    }
+
+    fn start(&self) -> Process {
+        let account = json!({"aws_access_key": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "", "aws_region_name": "eu-west-3"});
+        Module::new(binary(), "fetch_flowlogs")
+            .value("module_configuration", account)
+            .value("trigger_configuration", json!({"bucket_name": "logs", "start_from": "beginning"}))
+            .value("token", self.platform.token())
+            .value("url_callback", self.platform.url_callback())
+            .value("liveness_port", free_port())
+            .value("metrics_port", free_port())
+            .storage(self.storage.path())
+            .aws_endpoint(&self.server.endpoint_url())
+            .start()
+    }
+}
+
+/// What it took to deliver some objects.
+struct Delivered {
+    usage: Usage,
+    wall_seconds: f64,
+    records: usize,
+}
+
+async fn deliver(objects: &[Bytes]) -> Delivered {
+    let world = World::new(objects).await;
+    let began = Instant::now();
+    let mut process = world.start();
+    assert!(process.stderr().wait_for("poll ended", PATIENCE).await, "{}", process.stderr().text());
+    let wall_seconds = began.elapsed().as_secs_f64();
+    let usage = usage(&process).unwrap();
+    process.stop(PATIENCE).await;
+    let records = world.platform.events().iter().map(|event| event.records().len()).sum();
+    Delivered { usage, wall_seconds, records }
+}
+
+/// Memory and time up to the first look into the bucket; gives the memory, in MiB.
+pub async fn at_rest(table: &mut Table) -> f64 {
+    let (mut memory, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let world = World::new(&[]).await;
+        let began = Instant::now();
+        let mut process = world.start();
+        assert!(eventually(PATIENCE, || world.server.control().count(Operation::List) > 0).await);
+        times.push(began.elapsed().as_secs_f64() * 1e3);
+        memory.push(usage(&process).unwrap().peak_mib);
+        process.stop(PATIENCE).await;
+    }
+    let memory = median(memory);
+    table.row("trigger, start to the first LIST", &format!("{:.0} ms, {memory:.0} MiB", median(times)));
+    memory
+}
+
+/// 2,000,000 records of the default format in 40 objects, beside tools that decompress them.
+pub async fn backlog(table: &mut Table, rest_mib: f64) {
+    let mut generator = Generator::new(1);
+    let flow_log = generator.flow_log("111111111111", "eu-west-3");
+    let time = "2026-11-22T00:05:00Z".parse().unwrap();
+    let objects: Vec<Bytes> =
+        (0..OBJECTS).map(|_| generator.object(&flow_log, time, RECORDS).body()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let files: Vec<_> = (0..OBJECTS).map(|number| folder.path().join(format!("{number}.log.gz"))).collect();
+    for (file, object) in files.iter().zip(&objects) {
+        std::fs::write(file, object).unwrap();
+    }
+    let tools: [&[&str]; 3] = [&["gzip", "-dc"], &["libdeflate-gunzip", "-c"], &["igzip", "-dc"]];
+    let mut tool_seconds = tools.map(|_| Vec::new());
+    let (mut seconds, mut walls, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        for (tool, seconds) in tools.iter().zip(&mut tool_seconds) {
+            seconds.extend(decompress(tool, &files));
+        }
+        let delivered = deliver(&objects).await;
+        assert_eq!(delivered.records, OBJECTS * RECORDS);
+        seconds.push(delivered.usage.cpu_seconds);
+        walls.push(delivered.wall_seconds);
+        peaks.push(delivered.usage.peak_mib - rest_mib);
+    }
+    let gzip_seconds = median(tool_seconds[0].clone());
+    let what = "2,000,000 records in 40 objects";
+    for (tool, seconds) in tools.iter().zip(tool_seconds) {
+        let figure =
+            if seconds.is_empty() { "not installed".to_owned() } else { format!("{:.2} s", median(seconds)) };
+        table.row(&format!("{what}, `{}`", tool.join(" ")), &figure);
+    }
+    let cpu = median(seconds);
+    let ratio = cpu / gzip_seconds;
+    table.row(&format!("{what}, trigger"), &format!("{cpu:.2} s, {ratio:.2} × `gzip -dc`"));
+    table.row(&format!("{what}, trigger, wall"), &format!("{:.2} s", median(walls)));
+    table.row(&format!("{what}, trigger, peak memory over rest"), &format!("{:.0} MiB", median(peaks)));
+}
+
+/// An object of 1 GiB in each format, none of them compressed: that is about memory, and quickly made; and 2,000,000
+/// records in objects of the usual size.
+pub async fn formats(table: &mut Table, rest_mib: f64) {
+    let mut generator = Generator::new(1);
+    let flow_log = generator.flow_log("111111111111", "eu-west-3");
+    let records = generator.object(&flow_log, "2026-11-22T00:05:00Z".parse().unwrap(), 100_000).records;
+    let reversed = |line: &str| line.split(' ').rev().collect::<Vec<_>>().join(" ");
+    let text = |turn: &dyn Fn(&str) -> String| -> String {
+        let lines = std::iter::once(HEADER).chain(records.iter().map(String::as_str));
+        lines.map(|line| turn(line) + "\n").collect()
+    };
+    let repeated = |text: &str| {
+        let mut member = GzEncoder::new(Vec::new(), Compression::none());
+        member.write_all(text.as_bytes()).unwrap();
+        let member = member.finish().unwrap();
+        Bytes::from(member.repeat(GIB / member.len()))
+    };
+    let parquet = |compression, times| {
+        let form = Form { compression, has_dictionaries: false, ..Form::default() };
+        let mut file = File::new(HEADER, &form, Vec::new());
+        (0..times).for_each(|_| file.write(&records));
+        Bytes::from(file.finish())
+    };
+    let (default, custom) = (text(&str::to_owned), text(&reversed));
+    let uncompressed = parquet::basic::Compression::UNCOMPRESSED;
+    let snappy = parquet::basic::Compression::SNAPPY;
+    for (name, usual, large) in [
+        ("default text", gzip(&default), repeated(&default)),
+        ("text in another order, as JSON", gzip(&custom), repeated(&custom)),
+        ("Parquet, as JSON", parquet(snappy, 1), parquet(uncompressed, GIB / 10_000_000)),
+    ] {
+        let mut rates = Vec::new();
+        for _ in 0..ROUNDS {
+            let delivered = deliver(&vec![usual.clone(); 20]).await;
+            #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+            rates.push(delivered.records as f64 / delivered.usage.cpu_seconds / 1e6);
+        }
+        table.row(&format!("{name}, trigger"), &format!("{:.2} million records per s", median(rates)));
+        let mib = large.len() / 1024 / 1024;
+        let peak = deliver(&[large]).await.usage.peak_mib;
+        let over = peak - rest_mib;
+        let figure = format!("{peak:.0} MiB, {over:.0} MiB over rest");
+        table.row(&format!("{name}, one object of {mib} MiB, peak memory"), &figure);
+    }
+}
