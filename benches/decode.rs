@@ -1,6 +1,6 @@
 //! How fast objects become records, in each format, beside `gzip -dc` of the same bytes: `make bench`.
 //!
-//! First come times of one thread for 100,000 records, then processor time as the system counts it, of this process and
+//! First come times of one thread for 50,000 records, then processor time as the system counts it, of this process and
 //! of `gzip`.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a tool for developers")]
 
@@ -17,9 +17,10 @@ use divan::counter::ItemsCount;
 use support::flowlogs::{Generator, HEADER, gzip};
 use support::parquet::Form;
 
-const RECORDS: usize = 100_000;
+/// Of an object that is inflated at once.
+const RECORDS: usize = 50_000;
 /// Repeats, so that a clock of 10 ms is fine enough.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 40;
 
 /// The same records in each format.
 struct Objects {
@@ -44,7 +45,7 @@ fn reversed(line: &str) -> String {
 
 fn decode(object: &[u8], filter: Filter) {
     let decoder = Decoder::new(RecordFormat::Auto, filter);
-    let decoded = decoder.decode(object, |block| {
+    let decoded = decoder.decode_whole(object, |block| {
         black_box(block);
         ControlFlow::Continue(())
     });

@@ -10,7 +10,8 @@ use aws_flowlogs::action::events::{Event, EventReader, Form, Input, Rejects};
 use aws_flowlogs::config::{self, ModuleConfiguration, TriggerConfiguration};
 use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::trigger::checkpoint::{Change, Checkpoint, Origin};
-use aws_flowlogs::trigger::decode::{Decoder, RecordFormat};
+use aws_flowlogs::trigger::decode::block::Block;
+use aws_flowlogs::trigger::decode::{Decoder, ObjectError, RecordFormat};
 use aws_flowlogs::trigger::filter::Filter;
 use aws_flowlogs::trigger::journal::{seal, unseal};
 use serde_json::value::RawValue;
@@ -20,7 +21,7 @@ use serde_json::{Map, Value};
 /// records go out, and what is left out.
 ///
 /// Records are JSON strings without a line end, and the same ones in whatever pieces the object arrives, four bytes or
-/// more. It is damaged in every way of arriving, or in none.
+/// more, or as a whole. It is damaged in every way of arriving, or in none.
 pub fn object(input: &[u8]) {
     let Some((kind, rest)) = input.split_first() else { return };
     let mut body = rest.to_vec();
@@ -32,9 +33,9 @@ pub fn object(input: &[u8]) {
     let format = [RecordFormat::Auto, RecordFormat::Raw, RecordFormat::Json][usize::from(kind >> 1) % 3];
     let all = kind & 0x80 == 0x80;
     let decoder = Decoder::new(format, Filter { internal: all, no_data: all, ..Filter::default() });
-    let records = |capacity: usize| {
+    let records = |decode: &Decode<'_>| {
         let mut json = Vec::new();
-        let ended = decoder.decode(BufReader::with_capacity(capacity, body.as_slice()), |mut block| {
+        let ended = decode(&mut |mut block| {
             let (count, before) = (block.remaining(), json.len());
             json.extend_from_slice(&block.take(count));
             let text = &json[before..];
@@ -51,11 +52,26 @@ pub fn object(input: &[u8]) {
         });
         (json, ended.map_err(|error| error.cause()))
     };
-    let ((whole, one), (pieces, other)) = (records(8 * 1024), records(4 + usize::from(kind >> 4)));
+    let in_pieces = |capacity| BufReader::with_capacity(capacity, body.as_slice());
+    let (pieces, other) = records(&|emit| decoder.decode(in_pieces(4 + usize::from(kind >> 4)), emit));
+    let large = records(&|emit| decoder.decode(in_pieces(8 * 1024), emit));
+    for (whole, one) in [large, records(&|emit| decoder.decode_whole(&body, emit))] {
+        same((whole, one), (&pieces, &other));
+    }
+}
+
+/// A way to decode an object: gives the blocks to what it gets.
+type Decode<'a> = dyn Fn(&mut dyn FnMut(Block) -> ControlFlow<()>) -> Result<(), ObjectError> + 'a;
+
+/// Two ways of arriving give the same.
+fn same(
+    (whole, one): (Vec<u8>, Result<(), &'static str>),
+    (pieces, other): (&[u8], &Result<(), &'static str>),
+) {
     match (one, other) {
         (Ok(()), Ok(())) => assert_eq!(whole, pieces),
         // Of several faults, another may be met first; what is before it comes in blocks.
-        (Err(_), Err(_)) => assert!(whole.starts_with(&pieces) || pieces.starts_with(&whole)),
+        (Err(_), Err(_)) => assert!(whole.starts_with(pieces) || pieces.starts_with(&whole)),
         (one, other) => panic!("in the one way {one:?}, in the other {other:?}"),
     }
 }

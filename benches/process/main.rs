@@ -4,6 +4,7 @@
 //! is processor time and memory of the binary alone, and their ratio to the tools. Written to a file with
 //! `cargo bench --bench process -- --write FILE`.
 #![allow(
+    clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::unwrap_used,

@@ -2,6 +2,12 @@
 
 use std::fmt::Write as _;
 
+const HEAD: &str = "# What it costs
+
+Written by `make bench`: medians of several rounds, the tools in turn with the binary. Times are processor time of the
+whole process, user and system, unless they say otherwise. The trigger writes its batches into a storage in memory.
+";
+
 /// A table of figures.
 pub struct Table(String);
 
@@ -13,19 +19,7 @@ impl Table {
         let model = model.trim_start_matches(['\t', ' ', ':']);
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let date = jiff::Timestamp::now().strftime("%Y-%m-%d");
-        writeln!(page, "# What it costs\n").unwrap();
-        writeln!(
-            page,
-            "Written by `make bench`: medians of several rounds, the tools in turn with the binary."
-        )
-        .unwrap();
-        writeln!(
-            page,
-            "Time is processor time of the whole process, user and system, unless it says otherwise.\n"
-        )
-        .unwrap();
-        writeln!(page, "{date}, {cores} cores, {model}\n").unwrap();
-        writeln!(page, "| what | figure |\n| --- | --- |").unwrap();
+        write!(page, "{HEAD}\n{date}, {cores} cores, {model}\n\n| what | figure |\n| --- | --- |\n").unwrap();
         Self(page)
     }
 

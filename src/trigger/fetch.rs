@@ -23,12 +23,14 @@ const PART_BYTES: u64 = 2 * 1024 * 1024;
 const HELD_BLOCKS: usize = 32;
 /// Objects opened at a time. Most are small, and their time is the way to S3 and back.
 pub const OPENED: usize = 16;
-/// What all opened objects may hold together, in kibibytes: four objects of the largest kind.
-const BUDGET_KIB: u32 = 4 * OBJECT_KIB;
+/// What all opened objects may hold together, in kibibytes: two objects of the largest kind.
+const BUDGET_KIB: u32 = 2 * OBJECT_KIB;
 /// What an object holds at most: its blocks, and its parts.
-const OBJECT_KIB: u32 = 18 * 1024;
+const OBJECT_KIB: u32 = BLOCKS_KIB + 5 * 2 * 1024;
+/// What the blocks of an object hold at most.
+const BLOCKS_KIB: u32 = 8 * 1024;
 /// Flow logs shrink to a third to a tenth under gzip.
-const INFLATION: u64 = 8;
+const INFLATION: u32 = 8;
 
 /// Opens the objects of a bucket.
 #[derive(Clone, Debug)]
@@ -81,29 +83,37 @@ impl Opener {
     }
 
     async fn open_here(&self, object: Object) -> Result<Opened, Box<Unopened>> {
-        let estimate = object.body_bytes.saturating_mul(INFLATION) / 1024;
-        let kib = u32::try_from(estimate).unwrap_or(u32::MAX).clamp(64, OBJECT_KIB);
+        let body_kib = u32::try_from(object.body_bytes / 1024).unwrap_or(u32::MAX);
+        let blocks_kib = body_kib.saturating_mul(INFLATION).clamp(64, BLOCKS_KIB);
+        let kib = body_kib.saturating_add(blocks_kib).min(OBJECT_KIB);
         let budget = Arc::clone(&self.budget).acquire_many_owned(kib).await.ok();
         // Nearly every object is one part. It is here before a thread is asked for, which would only wait for it.
         let current = match self.bucket.read(&object, 0, PART_BYTES).await {
             Ok(first) => first,
             Err(error) => return Err(Unopened::new(object, error.into())),
         };
-        let (parts_in, parts) = mpsc::channel(1);
-        tokio::spawn(read_parts(self.bucket.clone(), object.clone(), parts_in));
+        let rest = (object.body_bytes > PART_BYTES).then(|| {
+            let (parts_in, parts) = mpsc::channel(1);
+            tokio::spawn(read_parts(self.bucket.clone(), object.clone(), parts_in));
+            parts
+        });
         let (blocks_in, blocks) = mpsc::channel(HELD_BLOCKS);
         let (full_in, full) = oneshot::channel();
         let decoder = self.decoder.clone();
         let mut decoding = tokio::task::spawn_blocking(move || {
             let mut full_in = Some(full_in);
-            decoder.decode(Parts { parts, current }, |block| match blocks_in.try_send(block) {
+            let emit = |block| match blocks_in.try_send(block) {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(mpsc::error::TrySendError::Closed(_)) => ControlFlow::Break(()),
                 Err(mpsc::error::TrySendError::Full(block)) => {
                     full_in.take().map(|full_in| full_in.send(()));
                     blocks_in.blocking_send(block).map_or(ControlFlow::Break(()), ControlFlow::Continue)
                 }
-            })
+            };
+            match rest {
+                None => decoder.decode_whole(&current, emit),
+                Some(parts) => decoder.decode(Parts { parts, current }, emit),
+            }
         });
         tokio::select! {
             Ok(()) = full => Ok(Opened { object, blocks, decoding: Some(decoding), _budget: budget }),

@@ -23,22 +23,27 @@ mod records;
 /// All blocks of an object.
 pub fn blocks(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<Block>, ObjectError> {
     let mut blocks = Vec::new();
-    Decoder::new(format, filter).decode(BufReader::new(object), |block| {
+    Decoder::new(format, filter).decode_whole(object, |block| {
         blocks.push(block);
         ControlFlow::Continue(())
     })?;
     Ok(blocks)
 }
 
-/// All that goes out of an object.
+/// All that goes out of an object, the same whether it is decoded as a whole or as it comes.
 pub fn events(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<String>, ObjectError> {
-    let mut json = b"[".to_vec();
+    let mut whole = Vec::new();
     for mut block in blocks(format, filter, object)? {
-        json.extend_from_slice(&block.take(usize::MAX));
+        whole.extend_from_slice(&block.take(usize::MAX));
     }
-    json.pop_if(|last| *last == b',');
-    json.push(b']');
-    Ok(serde_json::from_slice(&json).unwrap())
+    let mut pieces = Vec::new();
+    Decoder::new(format, filter).decode(BufReader::new(object), |mut block| {
+        pieces.extend_from_slice(&block.take(usize::MAX));
+        ControlFlow::Continue(())
+    })?;
+    assert!(whole == pieces, "{} and {}", whole.escape_ascii(), pieces.escape_ascii());
+    whole.pop_if(|last| *last == b',');
+    Ok(serde_json::from_slice(&[b"[", &whole[..], b"]"].concat()).unwrap())
 }
 
 /// What goes out of text as the user gets it who sets nothing.

@@ -1,7 +1,7 @@
 //! What outlives a life of the trigger: the storage's files, what the platform has, the clock; and the steps at which
 //! lives end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) dead: BTreeSet<usize>,
     /// How often each decision was taken.
     taken: HashMap<String, u64>,
+    /// When waits of this life end, counted from its start.
+    ends: HashSet<Duration>,
     /// The time before this life, and its start by tokio's clock.
     elapsed: Duration,
     began: Option<Instant>,
@@ -88,6 +90,7 @@ impl World {
     pub(crate) fn begin_life(&self) {
         let mut state = self.state();
         state.began = Some(Instant::now());
+        state.ends.clear();
         state.steps_of_life = 0;
     }
 
@@ -109,14 +112,14 @@ impl World {
         effect: impl FnOnce(&mut State, Timestamp, Fault, Dice) -> T,
     ) -> T {
         let (dice, fault) = self.roll(instance, what, about);
-        wait(dice, what, "way there").await;
+        self.wait(dice, what, "way there").await;
         let took = self.take_effect(instance, |state, now| {
             let line = format!("{now} {instance} {what} {about} {fault:?}\n");
             state.history.push_str(&line);
             effect(state, now, fault, dice)
         });
         let Some(done) = took else { return std::future::pending().await };
-        wait(dice, what, "way back").await;
+        self.wait(dice, what, "way back").await;
         if self.state().dead.contains(&instance) {
             return std::future::pending().await;
         }
@@ -149,6 +152,24 @@ impl World {
         done
     }
 
+    /// Mostly some milliseconds; what goes over the network takes many seconds now and then. No two waits end in the same
+    /// millisecond: what they let go on would go on side by side, on threads that know nothing of the seed.
+    async fn wait(&self, dice: Dice, what: &str, way: &str) {
+        let is_slow = matches!(what, "list" | "get" | "send") && dice.below(way, 50) == 0;
+        let ms = if is_slow { 1_000 + dice.below("slow", 20_000) } else { 1 + dice.below("fast", 40) };
+        let wait = {
+            let mut state = self.state();
+            let now = state.began.map_or(Duration::ZERO, |began| began.elapsed());
+            let mut end = now + Duration::from_millis(ms);
+            while !state.ends.insert(end) {
+                end += Duration::from_millis(1);
+            }
+            end - now
+        };
+        #[expect(clippy::disallowed_methods, reason = "the clock is paused: no time passes")]
+        tokio::time::sleep(wait).await;
+    }
+
     fn roll(&self, instance: usize, what: &str, about: &str) -> (Dice, Fault) {
         let mut state = self.state();
         let is_calm = state.now(self.plan.start) >= self.plan.calm_from;
@@ -169,12 +190,4 @@ impl State {
         let life = self.began.map_or(Duration::ZERO, |began| began.elapsed());
         start + SignedDuration::try_from(self.elapsed + life).unwrap()
     }
-}
-
-/// Mostly some milliseconds; what goes over the network takes many seconds now and then.
-async fn wait(dice: Dice, what: &str, way: &str) {
-    let is_slow = matches!(what, "list" | "get" | "send") && dice.below(way, 50) == 0;
-    let ms = if is_slow { 1_000 + dice.below("slow", 20_000) } else { 1 + dice.below("fast", 40) };
-    #[expect(clippy::disallowed_methods, reason = "the clock is paused: no time passes")]
-    tokio::time::sleep(Duration::from_millis(ms)).await;
 }

@@ -26,11 +26,20 @@ fn records(object: &[u8]) -> Result<Vec<String>, ObjectError> {
 }
 
 fn records_as(format: RecordFormat, object: &[u8]) -> Result<Vec<String>, ObjectError> {
-    let mut json = b"[".to_vec();
-    Decoder::new(format, Filter::default()).decode(BufReader::with_capacity(100, object), |mut block| {
+    let decoder = Decoder::new(format, Filter::default());
+    let (mut json, mut whole) = (b"[".to_vec(), b"[".to_vec());
+    let ended = decoder.decode(BufReader::with_capacity(100, object), |mut block| {
         json.extend_from_slice(&block.take(usize::MAX));
         ControlFlow::Continue(())
-    })?;
+    });
+    let whole_ended = decoder.decode_whole(object, |mut block| {
+        whole.extend_from_slice(&block.take(usize::MAX));
+        ControlFlow::Continue(())
+    });
+    let told = |ended: &Result<(), ObjectError>| ended.as_ref().map_err(ToString::to_string).copied();
+    assert_eq!(told(&ended), told(&whole_ended));
+    assert!(ended.is_err() || json == whole);
+    ended?;
     if json.ends_with(b",") {
         json.pop();
     }

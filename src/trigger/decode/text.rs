@@ -17,6 +17,31 @@ const WINDOW_BYTES: usize = 256 * 1024;
 /// A record has some hundred bytes, one with every field and tags a few thousand. A longer line is no record.
 const LINE_BYTES: usize = 1024 * 1024;
 
+/// Decodes text that is in memory as a whole, as [`decode`] does.
+pub(super) fn decode_whole(
+    text: &[u8],
+    decoder: &Decoder,
+    mut emit: impl FnMut(Block) -> ControlFlow<()>,
+) -> Result<(), ObjectError> {
+    let mut lines = Lines::new(decoder);
+    let mut rest = text;
+    while !rest.is_empty() {
+        let newline = |bytes| memchr::memrchr(b'\n', rest.get(..bytes).unwrap_or(rest));
+        let whole = match newline(WINDOW_BYTES).or_else(|| newline(LINE_BYTES)) {
+            Some(newline) => newline + 1,
+            None if rest.len() < LINE_BYTES => rest.len(),
+            None => return Err(ObjectError::LongLine { records: lines.block.end() }),
+        };
+        let (window, behind) = rest.split_at(whole);
+        if lines.read(window, &mut emit)?.is_break() {
+            return Ok(());
+        }
+        rest = behind;
+    }
+    lines.end(emit);
+    Ok(())
+}
+
 /// Decodes text into blocks for `emit`, which may break it off.
 pub(super) fn decode(
     mut text: impl Read,
@@ -51,10 +76,7 @@ pub(super) fn decode(
         window.copy_within(whole..filled, 0);
         filled -= whole;
         if ended {
-            if !lines.block.is_empty() {
-                // At the end it does not matter whether more is wanted.
-                let _ = emit(lines.block.finish());
-            }
+            lines.end(emit);
             return Ok(());
         }
     }
@@ -109,6 +131,14 @@ impl<'a> Lines<'a> {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// The text has ended.
+    fn end(mut self, mut emit: impl FnMut(Block) -> ControlFlow<()>) {
+        if !self.block.is_empty() {
+            // At the end it does not matter whether more is wanted.
+            let _ = emit(self.block.finish());
+        }
     }
 
     fn line(&mut self, line: &str, known: Known) -> Result<(), ObjectError> {
