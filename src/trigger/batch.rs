@@ -152,7 +152,7 @@ mod tests {
 
     fn block(records: &[&str]) -> Block {
         let mut filling = Filling::default();
-        records.iter().for_each(|record| filling.push_clean(record));
+        records.iter().for_each(|record| filling.push_clean(record.as_bytes()));
         filling.finish()
     }
 

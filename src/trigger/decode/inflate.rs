@@ -5,8 +5,8 @@ use memchr::memmem;
 
 /// The longest text that is inflated at once. Most objects are far smaller; AWS ends one at 75 MB of text.
 const TEXT_BYTES: usize = 8 * 1024 * 1024;
-/// What a member of gzip ends with: the checksum and the length of its content (RFC 1952, section 2.3.1).
-const FOOTER_BYTES: usize = 8;
+/// What a member of gzip ends with: the length of its content, behind the checksum (RFC 1952, section 2.3.1).
+const LENGTH_BYTES: usize = 4;
 
 /// Inflates one object after another, into the same memory.
 pub(super) struct Inflater {
@@ -18,23 +18,20 @@ impl Inflater {
     /// The content of `object`, if it is a single member of gzip from its first byte to its last and not too long.
     /// `None` for anything else, also for damage: reading it in pieces tells what it is.
     pub(super) fn inflate(&mut self, object: &[u8]) -> Option<&[u8]> {
-        let (_, footer) = object.split_last_chunk::<FOOTER_BYTES>()?;
-        let [checksum, length] =
-            [footer.first_chunk()?, footer.last_chunk()?].map(|four| u32::from_le_bytes(*four));
-        let length = usize::try_from(length).ok().filter(|length| *length <= TEXT_BYTES)?;
+        let (_, four) = object.split_last_chunk::<LENGTH_BYTES>()?;
+        let length =
+            usize::try_from(u32::from_le_bytes(*four)).ok().filter(|length| *length <= TEXT_BYTES)?;
         if self.text.len() < length {
             self.text.resize(length, 0);
         }
         let text = self.text.get_mut(..length)?;
-        if self.decompressor.gzip_decompress(object, text).ok()? != length
-            || libdeflater::crc32(text) != checksum
-        {
+        if self.decompressor.gzip_decompress(object, text).ok()? != length {
             return None;
         }
-        // That was the first member, whose footer has been found right: it is the one at the object's end, byte for byte.
-        // If there is no such footer before, it is that one, and the member is the whole object.
+        // That was the first member: it ends with its length, which has been found right. If these four bytes are
+        // nowhere before the object's last four, they are those, and the member is the whole object.
         let before = object.get(..object.len() - 1)?;
-        memmem::find(before, footer).is_none().then_some(text)
+        memmem::find(before, four).is_none().then_some(text)
     }
 }
 
@@ -68,9 +65,9 @@ mod tests {
     #[test]
     fn only_a_single_whole_member_is_inflated_at_once() {
         let mut inflater = Inflater::default();
-        let (long, short) = (gzip(&b"2 111111111111 eni-1\n".repeat(1_000)), gzip(b"2\n"));
+        let (long, short) = (gzip(&b"2 111111111111 eni-1\n".repeat(1_000)), gzip(b"2 111111111111 eni-2\n"));
         assert_eq!(inflater.inflate(&long).unwrap().len(), 21_000);
-        assert_eq!(inflater.inflate(&short).unwrap(), b"2\n");
+        assert_eq!(inflater.inflate(&short).unwrap(), b"2 111111111111 eni-2\n");
         let longest = gzip(&vec![b'2'; TEXT_BYTES]);
         assert_eq!(inflater.inflate(&longest).unwrap().len(), TEXT_BYTES);
         let members = [

@@ -86,6 +86,8 @@ pub(super) fn decode(
 struct Lines<'a> {
     decoder: &'a Decoder,
     layout: Option<Layout>,
+    /// How many values a line has that goes out as it stands and needs not be looked into; `None` if all need.
+    plain_values: Option<usize>,
     block: Filling,
     /// How many lines were read.
     number: u64,
@@ -104,7 +106,14 @@ struct Known {
 
 impl<'a> Lines<'a> {
     fn new(decoder: &'a Decoder) -> Self {
-        Self { decoder, layout: None, block: Filling::default(), number: 0, ends: Vec::new() }
+        Self {
+            decoder,
+            layout: None,
+            plain_values: None,
+            block: Filling::default(),
+            number: 0,
+            ends: Vec::new(),
+        }
     }
 
     fn read(
@@ -112,25 +121,53 @@ impl<'a> Lines<'a> {
         text: &[u8],
         emit: &mut impl FnMut(Block) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, ObjectError> {
-        let text =
-            std::str::from_utf8(text).map_err(|_| ObjectError::NotUtf8 { records: self.block.end() })?;
-        let bytes = text.as_bytes();
-        // Nearly all text needs no escaping; one pass over the window proves it for all of its lines.
-        let is_clean = !has_special(bytes);
-        let mut skip_data = memmem::find_iter(bytes, b"SKIPDATA").peekable();
+        // Nearly all text is ASCII that needs no escaping; one pass over the window proves it for all of its lines.
+        let Look { is_clean, is_ascii } = Look::at(text);
+        let utf8 = |bytes| {
+            std::str::from_utf8(bytes).map_err(|_| ObjectError::NotUtf8 { records: self.block.end() })
+        };
+        let checked = if is_ascii && self.plain_values.is_some() { None } else { Some(utf8(text)?) };
+        let mut skip_data = memmem::find_iter(text, b"SKIPDATA").peekable();
         // The last line of a file may have no end.
-        let open = !bytes.is_empty() && !bytes.ends_with(b"\n");
+        let open = !text.is_empty() && !text.ends_with(b"\n");
         let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', bytes).chain(open.then_some(bytes.len())) {
-            let line = text.get(start..end).unwrap_or_default();
+        for end in memchr::memchr_iter(b'\n', text).chain(open.then_some(text.len())) {
+            let place = start..end;
             start = end + 1;
+            let line = text.get(place.clone()).unwrap_or_default();
             let has_skip_data = skip_data.next_if(|place| *place < end).is_some();
-            self.line(line.strip_suffix('\r').unwrap_or(line), Known { is_clean, has_skip_data })?;
+            if is_clean && is_ascii && !has_skip_data && self.is_plain(line) {
+                self.number += 1;
+                self.block.push_clean(line);
+            } else {
+                let line = match checked {
+                    Some(text) => text.get(place).unwrap_or_default(),
+                    None => std::str::from_utf8(line).unwrap_or_default(),
+                };
+                self.line(line.strip_suffix('\r').unwrap_or(line), Known { is_clean, has_skip_data })?;
+            }
             if self.block.is_full() && emit(self.block.finish()).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// Whether a line goes out as it stands, and is no header.
+    fn is_plain(&self, line: &[u8]) -> bool {
+        self.plain_values.is_some_and(|values| spaces(line) + 1 == values)
+            && line.first().is_some_and(|first| !first.is_ascii_lowercase())
+    }
+
+    /// The lines that follow have this layout.
+    fn learn(&mut self, layout: Layout) {
+        let goes_out = match self.decoder.format {
+            RecordFormat::Raw => true,
+            RecordFormat::Auto => layout.is_parsed,
+            RecordFormat::Json => false,
+        };
+        self.plain_values = (goes_out && !self.decoder.filter.is_active()).then_some(layout.keys.len());
+        self.layout = Some(layout);
     }
 
     /// The text has ended.
@@ -146,19 +183,20 @@ impl<'a> Lines<'a> {
         if line.is_empty() {
             return Ok(());
         }
-        let header = Layout::of_header(line, self.layout.is_none());
-        if header.is_some() {
-            self.layout = header;
+        if let Some(header) = Layout::of_header(line, self.layout.is_none()) {
+            self.learn(header);
             return Ok(());
         }
-        if self.layout.is_none() {
-            self.layout = Layout::of_record(line);
+        if self.layout.is_none()
+            && let Some(default) = Layout::of_record(line)
+        {
+            self.learn(default);
         }
         let Self { decoder, layout: Some(layout), block, ends, .. } = self else {
             return Err(ObjectError::NotFlowLog);
         };
         let push = |block: &mut Filling| {
-            if known.is_clean { block.push_clean(line) } else { block.push_escaped(line) }
+            if known.is_clean { block.push_clean(line.as_bytes()) } else { block.push_escaped(line) }
         };
         let is_raw = decoder.format == RecordFormat::Raw;
         let is_sent_as_it_stands = is_raw || (decoder.format == RecordFormat::Auto && layout.is_parsed);
@@ -204,12 +242,23 @@ impl<'a> Lines<'a> {
     }
 }
 
-/// Whether anything but line ends has to be escaped in a JSON string. Without a way out in the middle of a chunk, so that
-/// the compiler makes wide instructions of it: this runs for every byte.
-fn has_special(text: &[u8]) -> bool {
-    let special =
-        |chunk: &[u8]| chunk.iter().fold(false, |found, byte| found | (is_special(*byte) & (*byte != b'\n')));
-    text.chunks(4096).any(special)
+/// What is known of all lines of a window.
+struct Look {
+    /// Nothing but line ends has to be escaped in a JSON string.
+    is_clean: bool,
+    is_ascii: bool,
+}
+
+impl Look {
+    /// Looks at every byte, without a way out in the middle, so that the compiler makes wide instructions of it.
+    fn at(text: &[u8]) -> Self {
+        let (mut special, mut bits) = (0, 0);
+        for byte in text {
+            special |= u8::from(is_special(*byte) & (*byte != b'\n'));
+            bits |= byte;
+        }
+        Self { is_clean: special == 0, is_ascii: bits < 0x80 }
+    }
 }
 
 /// How many spaces there are, counted so that the compiler makes wide instructions of it: this runs for every record.

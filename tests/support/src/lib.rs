@@ -40,6 +40,7 @@ pub mod s3;
 pub mod script;
 mod wire;
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Asks `condition` again and again until it holds or `timeout` is over; says whether it came to hold.
@@ -59,7 +60,21 @@ pub async fn eventually(timeout: Duration, mut condition: impl FnMut() -> bool) 
     }
 }
 
-/// A port on 127.0.0.1 that was free a moment ago, for a process that cannot say which one it took.
+/// A port that was free a moment ago, for a process that cannot say which one it took. It lies below those that the
+/// system gives to whoever connects somewhere (`man 7 ip`, `ip_local_port_range`): nobody takes it in between.
+///
+/// # Panics
+/// When no such port is free.
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes that run side by side begin elsewhere.
+    let begin = std::process::id().wrapping_mul(997);
+    let mut ports = (0..PORTS).map(|_| begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % PORTS);
+    let free = ports.find_map(|port| {
+        let port = u16::try_from(12_000 + port).ok()?;
+        std::net::TcpListener::bind(("0.0.0.0", port)).ok().map(|_| port)
+    });
+    free.expect("a free port")
 }
+
+const PORTS: u32 = 20_000;
