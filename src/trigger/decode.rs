@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use flate2::bufread::MultiGzDecoder;
 
-use self::block::Block;
+use self::block::{Block, Filling};
 use self::inflate::Inflater;
 use self::spool::Spool;
 use super::filter::Filter;
+use super::record::Places;
 use crate::s3::{S3Error, S3Failure};
 
 pub mod block;
@@ -143,11 +144,12 @@ impl Decoder {
     ) -> Result<(), ObjectError> {
         let mut inflater = self.inflater();
         match inflater.inflate(object) {
-            Some(parquet) if parquet::MAGIC.iter().any(|magic| parquet.starts_with(magic)) => {
-                self.decode_parquet(parquet, emit)
-            }
+            Some(parquet) if parquet::begins(parquet) => self.decode_parquet(parquet, emit),
             Some(text) => text::decode_whole(text, self, emit),
-            None => self.decode(object, emit),
+            None => {
+                drop(inflater);
+                self.decode(object, emit)
+            }
         }
     }
 
@@ -169,17 +171,31 @@ impl Decoder {
     ) -> Result<(), ObjectError> {
         match source.fill_buf().map_err(|error| damage(error, 0))? {
             [0x1f, 0x8b, ..] | [0x1f] => {}
-            start if parquet::MAGIC.iter().any(|magic| start.starts_with(magic)) => {
-                return self.decode_parquet(source, emit);
-            }
+            start if parquet::begins(start) => return self.decode_parquet(source, emit),
             _ => return Err(ObjectError::NotGzip),
         }
         let mut inflated = MultiGzDecoder::new(source);
         let mut start = Vec::new();
         inflated.by_ref().take(4).read_to_end(&mut start).map_err(|error| damage(error, 0))?;
-        let is_parquet = parquet::MAGIC.iter().any(|magic| start == *magic);
+        let is_parquet = parquet::begins(&start);
         let inflated = std::io::Cursor::new(start).chain(inflated);
         if is_parquet { self.decode_parquet(inflated, emit) } else { text::decode(inflated, self, emit) }
+    }
+
+    /// Whether a record goes out, of which `value` tells the values. Counts it if not, and if it says that AWS dropped
+    /// others.
+    fn wants<'a>(
+        &self,
+        block: &mut Filling,
+        places: &Places,
+        value: impl Fn(usize) -> Option<&'a str>,
+    ) -> bool {
+        if places.log_status.and_then(&value) == Some("SKIPDATA") {
+            block.skip_data();
+        }
+        let reason = self.filter.reason(places, value);
+        reason.into_iter().for_each(|reason| block.filter(reason));
+        reason.is_none()
     }
 
     fn decode_parquet(

@@ -52,7 +52,7 @@ impl Poll {
     /// An object was read to its end, and this was left out of it.
     pub fn done(&mut self, object: &Object, left_out: &LeftOut) {
         self.objects += 1;
-        let (key, flow_log) = (object.key.as_str(), object.place().flow_log);
+        let key = object.key.as_str();
         if let Some(line) = left_out.first_rejected {
             let records = left_out.rejected;
             self.mismatched += 1;
@@ -66,7 +66,7 @@ impl Poll {
             }
         }
         if left_out.skip_data > 0 {
-            let records = left_out.skip_data;
+            let (flow_log, records) = (object.place().flow_log, left_out.skip_data);
             let (objects, all_records) = self.skip_data.entry(flow_log.clone()).or_default();
             (*objects, *all_records) = (*objects + 1, *all_records + records);
             if *objects == 1 {

@@ -16,6 +16,7 @@ use object_store::{
 };
 use secrecy::ExposeSecret as _;
 use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::callback::{causes, excerpt, http};
@@ -203,7 +204,7 @@ impl Backend for Bucket {
         self.call("hold", path, async |store, key| {
             store.put(&key, Bytes::new().into()).await.map_err(failed)?;
             let renewing = async move {
-                let mut renewals = tokio::time::interval(RENEWED);
+                let mut renewals = tokio::time::interval_at(Instant::now() + RENEWED, RENEWED);
                 loop {
                     renewals.tick().await;
                     if let Err(error) = store.put(&key, Bytes::new().into()).await {

@@ -1,5 +1,7 @@
 //! Records on their way from an object to batches.
 
+use std::ops::ControlFlow;
+
 use bytes::Bytes;
 
 use super::super::filter::Reason;
@@ -118,6 +120,14 @@ impl Filling {
         Block { json: json.into(), marks, taken: 0, from, tally }
     }
 
+    /// The object has ended: gives `emit` what was filled in, if there is anything.
+    pub(super) fn end_with(&mut self, mut emit: impl FnMut(Block) -> ControlFlow<()>) {
+        if self.tally.read > 0 {
+            // At the end it does not matter whether more is wanted.
+            let _ = emit(self.finish());
+        }
+    }
+
     /// The position behind the last record that was read.
     pub fn end(&self) -> u64 {
         self.from + u64::from(self.tally.read)
@@ -126,11 +136,6 @@ impl Filling {
     /// Whether it has enough to be handed on.
     pub(super) fn is_full(&self) -> bool {
         self.json.len() >= BLOCK_BYTES || self.tally.read >= BLOCK_RECORDS
-    }
-
-    /// Whether nothing was read into it.
-    pub(super) fn is_empty(&self) -> bool {
-        self.tally.read == 0
     }
 
     /// A record as it stands, of which nothing needs escaping.

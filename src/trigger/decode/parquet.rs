@@ -22,9 +22,14 @@ use crate::trigger::record::fields::is_known;
 mod column;
 
 /// What every Parquet file begins with, and one whose end is encrypted.
-pub(super) const MAGIC: [&[u8]; 2] = [b"PAR1", b"PARE"];
+const MAGIC: [&[u8]; 2] = [b"PAR1", b"PARE"];
 /// Rows that are read from each column before the next: enough that the calls do not count.
 const ROWS: usize = 1024;
+
+/// Whether it is the beginning of a Parquet file.
+pub(super) fn begins(start: &[u8]) -> bool {
+    MAGIC.iter().any(|magic| start.starts_with(magic))
+}
 
 /// Why a row is no record.
 #[derive(Debug)]
@@ -86,10 +91,7 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
                 return Ok(());
             }
         }
-        if !self.block.is_empty() {
-            // At the end it does not matter whether more is wanted.
-            let _ = (self.emit)(self.block.finish());
-        }
+        self.block.end_with(&mut self.emit);
         Ok(())
     }
 
@@ -117,11 +119,7 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
 
     fn row(&mut self, row: usize, columns: &[Column], places: &Places) {
         let value = |place: usize| columns.get(place)?.cells.text(row);
-        if places.log_status.and_then(value) == Some("SKIPDATA") {
-            self.block.skip_data();
-        }
-        if let Some(reason) = self.decoder.filter.reason(places, value) {
-            self.block.filter(reason);
+        if !self.decoder.wants(&mut self.block, places, value) {
             return;
         }
         let written = self.block.push_object(|object| {

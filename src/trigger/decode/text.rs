@@ -1,6 +1,6 @@
 //! Records out of text: leaves headers and empty lines out, and writes each record as the line that it is or as JSON.
 //!
-//! It holds one window of text and one block of records, whatever the object's size.
+//! Text that comes in pieces needs one window of memory beside a block of records, whatever the object's size.
 
 use std::io::{ErrorKind, Read};
 use std::ops::ControlFlow;
@@ -38,7 +38,7 @@ pub(super) fn decode_whole(
         }
         rest = behind;
     }
-    lines.end(emit);
+    lines.block.end_with(emit);
     Ok(())
 }
 
@@ -76,7 +76,7 @@ pub(super) fn decode(
         window.copy_within(whole..filled, 0);
         filled -= whole;
         if ended {
-            lines.end(emit);
+            lines.block.end_with(emit);
             return Ok(());
         }
     }
@@ -86,6 +86,8 @@ pub(super) fn decode(
 struct Lines<'a> {
     decoder: &'a Decoder,
     layout: Option<Layout>,
+    /// Lines go out as they stand.
+    stays: bool,
     /// How many values a line has that goes out as it stands and needs not be looked into; `None` if all need.
     plain_values: Option<usize>,
     block: Filling,
@@ -109,6 +111,7 @@ impl<'a> Lines<'a> {
         Self {
             decoder,
             layout: None,
+            stays: false,
             plain_values: None,
             block: Filling::default(),
             number: 0,
@@ -161,21 +164,13 @@ impl<'a> Lines<'a> {
 
     /// The lines that follow have this layout.
     fn learn(&mut self, layout: Layout) {
-        let goes_out = match self.decoder.format {
+        self.stays = match self.decoder.format {
             RecordFormat::Raw => true,
             RecordFormat::Auto => layout.is_parsed,
             RecordFormat::Json => false,
         };
-        self.plain_values = (goes_out && !self.decoder.filter.is_active()).then_some(layout.keys.len());
+        self.plain_values = (self.stays && !self.decoder.filter.is_active()).then_some(layout.keys.len());
         self.layout = Some(layout);
-    }
-
-    /// The text has ended.
-    fn end(mut self, mut emit: impl FnMut(Block) -> ControlFlow<()>) {
-        if !self.block.is_empty() {
-            // At the end it does not matter whether more is wanted.
-            let _ = emit(self.block.finish());
-        }
     }
 
     fn line(&mut self, line: &str, known: Known) -> Result<(), ObjectError> {
@@ -192,24 +187,22 @@ impl<'a> Lines<'a> {
         {
             self.learn(default);
         }
-        let Self { decoder, layout: Some(layout), block, ends, .. } = self else {
+        let Self { decoder, layout: Some(layout), stays, plain_values, block, ends, .. } = self else {
             return Err(ObjectError::NotFlowLog);
         };
         let push = |block: &mut Filling| {
             if known.is_clean { block.push_clean(line.as_bytes()) } else { block.push_escaped(line) }
         };
-        let is_raw = decoder.format == RecordFormat::Raw;
-        let is_sent_as_it_stands = is_raw || (decoder.format == RecordFormat::Auto && layout.is_parsed);
         let is_complete = spaces(line.as_bytes()) + 1 == layout.keys.len();
         if !is_complete {
-            if is_raw {
+            if decoder.format == RecordFormat::Raw {
                 push(block);
             } else {
                 block.reject(self.number);
             }
             return Ok(());
         }
-        if is_sent_as_it_stands && !known.has_skip_data && !decoder.filter.is_active() {
+        if plain_values.is_some() && !known.has_skip_data {
             push(block);
             return Ok(());
         }
@@ -219,12 +212,10 @@ impl<'a> Lines<'a> {
             let start = place.checked_sub(1).map_or(Some(0), |before| ends.get(before).map(|end| end + 1))?;
             line.get(start..*ends.get(place)?)
         };
-        if layout.places.log_status.and_then(value) == Some("SKIPDATA") {
-            block.skip_data();
+        if !decoder.wants(block, &layout.places, value) {
+            return Ok(());
         }
-        if let Some(reason) = decoder.filter.reason(&layout.places, value) {
-            block.filter(reason);
-        } else if is_sent_as_it_stands {
+        if *stays {
             push(block);
         } else {
             let mut start = 0;

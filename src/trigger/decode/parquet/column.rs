@@ -29,6 +29,9 @@ pub(super) struct Column {
     pub(super) cells: Box<dyn Cells>,
 }
 
+/// Whether a value could be written, if there was one.
+type Written = std::result::Result<(), NotText>;
+
 /// The values of the rows that were read last.
 pub(super) trait Cells {
     /// Reads the next `rows` values.
@@ -36,7 +39,7 @@ pub(super) trait Cells {
     /// The value of a row, if it has one and it is text.
     fn text(&self, row: usize) -> Option<&str>;
     /// Writes the value of a row, if it has one.
-    fn write(&self, row: usize, key: &Key, object: &mut Object<'_>) -> std::result::Result<(), NotText>;
+    fn write(&self, row: usize, key: &Key, object: &mut Object<'_>) -> Written;
 }
 
 impl Column {
@@ -137,7 +140,7 @@ where
         self.value(row)?.text()
     }
 
-    fn write(&self, row: usize, key: &Key, object: &mut Object<'_>) -> std::result::Result<(), NotText> {
+    fn write(&self, row: usize, key: &Key, object: &mut Object<'_>) -> Written {
         self.value(row).map_or(Ok(()), |value| value.write(key, self.is_unsigned, object))
     }
 }
@@ -150,44 +153,25 @@ trait Cell {
     }
 
     /// Writes it, if it stands for something.
-    fn write(
-        &self,
-        key: &Key,
-        is_unsigned: bool,
-        object: &mut Object<'_>,
-    ) -> std::result::Result<(), NotText>;
+    fn write(&self, key: &Key, is_unsigned: bool, object: &mut Object<'_>) -> Written;
 }
 
 impl Cell for bool {
-    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> std::result::Result<(), NotText> {
+    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> Written {
         object.plain(key, self);
         Ok(())
     }
 }
 
 impl Cell for i32 {
-    fn write(
-        &self,
-        key: &Key,
-        is_unsigned: bool,
-        object: &mut Object<'_>,
-    ) -> std::result::Result<(), NotText> {
-        if is_unsigned {
-            object.plain(key, self.cast_unsigned());
-        } else {
-            object.plain(key, self);
-        }
-        Ok(())
+    fn write(&self, key: &Key, is_unsigned: bool, object: &mut Object<'_>) -> Written {
+        let value = if is_unsigned { i64::from(self.cast_unsigned()) } else { i64::from(*self) };
+        value.write(key, false, object)
     }
 }
 
 impl Cell for i64 {
-    fn write(
-        &self,
-        key: &Key,
-        is_unsigned: bool,
-        object: &mut Object<'_>,
-    ) -> std::result::Result<(), NotText> {
+    fn write(&self, key: &Key, is_unsigned: bool, object: &mut Object<'_>) -> Written {
         if is_unsigned {
             object.plain(key, self.cast_unsigned());
         } else {
@@ -199,26 +183,21 @@ impl Cell for i64 {
 
 /// A time, in seconds as all times of flow logs.
 impl Cell for Int96 {
-    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> std::result::Result<(), NotText> {
+    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> Written {
         object.plain(key, self.to_seconds());
         Ok(())
     }
 }
 
 impl Cell for f32 {
-    fn write(
-        &self,
-        key: &Key,
-        is_unsigned: bool,
-        object: &mut Object<'_>,
-    ) -> std::result::Result<(), NotText> {
+    fn write(&self, key: &Key, is_unsigned: bool, object: &mut Object<'_>) -> Written {
         f64::from(*self).write(key, is_unsigned, object)
     }
 }
 
 /// Tools that know no integers without a value make these of them; what is no number stands for no value.
 impl Cell for f64 {
-    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> std::result::Result<(), NotText> {
+    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> Written {
         match format!("{self:.0}").parse::<i64>() {
             Ok(whole) if self.fract() == 0.0 => object.plain(key, whole),
             _ if self.is_finite() => object.plain(key, self),
@@ -233,7 +212,7 @@ impl Cell for ByteArray {
         std::str::from_utf8(self.data()).ok()
     }
 
-    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> std::result::Result<(), NotText> {
+    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> Written {
         let text = Cell::text(self).ok_or(NotText)?;
         if let Some(value) = present(text) {
             object.text(key, value, false);
@@ -247,12 +226,7 @@ impl Cell for FixedLenByteArray {
         Cell::text(&**self)
     }
 
-    fn write(
-        &self,
-        key: &Key,
-        is_unsigned: bool,
-        object: &mut Object<'_>,
-    ) -> std::result::Result<(), NotText> {
+    fn write(&self, key: &Key, is_unsigned: bool, object: &mut Object<'_>) -> Written {
         (**self).write(key, is_unsigned, object)
     }
 }
