@@ -16,6 +16,7 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use support::flowlogs::{Generator, HEADER, gzip};
 use support::parquet::Form;
+use support::usage::own_and_childrens_seconds;
 
 /// Of an object that is inflated at once.
 const RECORDS: usize = 50_000;
@@ -76,16 +77,6 @@ fn parquet_as_json(bencher: Bencher) {
     bencher.counter(ItemsCount::new(RECORDS)).bench(|| decode(object, Filter::default()));
 }
 
-/// Seconds of processor time of this process, and of its children that have ended: `man 5 proc_pid_stat`.
-fn cpu_seconds() -> (f64, f64) {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    // From field 14 on, utime, stime, cutime and cstime; two fields stand before the bracket, all in ticks of 10 ms.
-    let ticks: Vec<f64> = fields.split(' ').skip(11).take(4).map(|ticks| ticks.parse().unwrap()).collect();
-    let &[user, system, children_user, children_system] = ticks.as_slice() else { return (0.0, 0.0) };
-    ((user + system) / 100.0, (children_user + children_system) / 100.0)
-}
-
 fn gunzip(object: &[u8]) {
     let mut gzip =
         Command::new("gzip").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -103,9 +94,9 @@ fn main() {
         ("text in another order, as JSON", &OBJECTS.custom),
         ("Parquet, as JSON", &OBJECTS.parquet),
     ] {
-        let (before, _) = cpu_seconds();
+        let [before, _] = own_and_childrens_seconds();
         (0..ROUNDS).for_each(|_| decode(object, filter));
-        let decoded = cpu_seconds().0 - before;
+        let decoded = own_and_childrens_seconds()[0] - before;
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = (RECORDS * ROUNDS) as f64 / decoded;
         print!("{name:32} {decoded:>8.2} s {rate:>16.0}");
@@ -113,9 +104,9 @@ fn main() {
             println!(" {:>10} {:>6}", "-", "-");
             continue;
         }
-        let (_, before) = cpu_seconds();
+        let [_, before] = own_and_childrens_seconds();
         (0..ROUNDS).for_each(|_| gunzip(object));
-        let unzipped = cpu_seconds().1 - before;
+        let unzipped = own_and_childrens_seconds()[1] - before;
         println!(" {unzipped:>8.2} s {:>6.2}", decoded / unzipped);
     }
 }

@@ -15,6 +15,7 @@ use support::flowlogs::{FlowLog, Generator};
 use support::module::{Module, Process};
 use support::platform::{Platform, Setup};
 use support::s3::{Operation, Request, Server};
+use support::usage::peak_kib;
 use support::{eventually, free_port};
 
 const BUCKET: &str = "a-large-bucket";
@@ -93,7 +94,7 @@ async fn measure(prefix: &str, flow_logs: &[FlowLog], days: i64, polls: usize) -
         let starts = polls_of(&lists());
         calls.extend(starts[before..].windows(2).map(|poll| poll[1] - poll[0]));
     }
-    let peak_kib = peak_kib(&process);
+    let peak_kib = peak_kib(&process).unwrap();
     process.stop(Duration::from_secs(10)).await.unwrap();
     Measured { calls, peak_kib, gets: s3.count(Operation::Get) }
 }
@@ -110,13 +111,6 @@ fn start(server: &Server, platform: &Platform, storage: &Path, arguments: &Value
         .storage(storage)
         .aws_endpoint(&server.endpoint_url())
         .start()
-}
-
-/// The most memory that a process has used, in KiB.
-fn peak_kib(process: &Process) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id().unwrap())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    peak.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// 200 flow logs in 50 lanes.
@@ -210,7 +204,7 @@ async fn a_backlog_of_a_day_of_two_hundred_flow_logs_takes_64_mib_of_memory_and_
     let delivered = || stderr.all().iter().filter_map(count).sum::<usize>();
     let done = eventually(PATIENCE, || delivered() == OBJECTS).await;
     assert!(done, "{} objects: {}", delivered(), stderr.text());
-    let peak_kib = peak_kib(&process);
+    let peak_kib = peak_kib(&process).unwrap();
     process.stop(Duration::from_secs(10)).await.unwrap();
     let state = storage.path().join("aws-flowlogs_state").read_dir().unwrap().next().unwrap().unwrap();
     let files = state.path().read_dir().unwrap().map(|file| file.unwrap().metadata().unwrap().len());

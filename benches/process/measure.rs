@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use support::module::Process;
+use support::usage::{cpu_seconds, own_and_childrens_seconds, peak_kib};
 
 /// The binary that is measured: the one that was built with this, or another in `BINARY`, to compare two.
 pub fn binary() -> String {
@@ -21,26 +22,14 @@ pub struct Usage {
 
 /// What a process has needed up to now; `None` if it is gone.
 pub fn usage(process: &Process) -> Option<Usage> {
-    let read = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", process.id()?)).ok();
-    let status = read("status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let peak_kib: f64 = peak.trim().trim_end_matches(" kB").parse().ok()?;
-    let [own, _] = seconds(&read("stat")?)?;
-    Some(Usage { cpu_seconds: own, peak_mib: peak_kib / 1024.0 })
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let peak_mib = peak_kib(process)? as f64 / 1024.0;
+    Some(Usage { cpu_seconds: cpu_seconds(process)?, peak_mib })
 }
 
 /// Processor time of all children that have ended, in seconds.
 pub fn children_seconds() -> f64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    seconds(&stat).unwrap()[1]
-}
-
-/// Of the process and of its children, out of the fields 14 to 17 in `man 5 proc_pid_stat`: ticks of 10 ms.
-fn seconds(stat: &str) -> Option<[f64; 2]> {
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let ticks: Vec<f64> = fields.split(' ').skip(11).take(4).filter_map(|ticks| ticks.parse().ok()).collect();
-    let &[user, system, children_user, children_system] = ticks.as_slice() else { return None };
-    Some([(user + system) / 100.0, (children_user + children_system) / 100.0])
+    own_and_childrens_seconds()[1]
 }
 
 /// Processor time that `tool` needs to write what these files hold to nowhere, in seconds; `None` if it is not there.

@@ -26,20 +26,7 @@ fn all_fields() -> Vec<&'static str> {
 }
 
 fn is_integer(field: &str) -> bool {
-    [
-        "version",
-        "srcport",
-        "dstport",
-        "protocol",
-        "packets",
-        "bytes",
-        "start",
-        "end",
-        "tcp-flags",
-        "traffic-path",
-    ]
-    .contains(&field)
-        || field.starts_with("packets-lost-")
+    parser::INTEGERS.contains(&field) || field.starts_with("packets-lost-")
 }
 
 /// A value as AWS may write it for a field; the dash, one time in eight.

@@ -4,20 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use support::flowlogs::FlowLog;
 use support::s3::{Operation, Rule, Trouble};
 
-use crate::world::{BUCKET, PATIENCE, World, stop};
-
-/// Waits until the metrics have each of these lines.
-async fn until_told(world: &World, lines: &[String]) {
-    let mut text = String::new();
-    let told = async {
-        while !lines.iter().all(|line| text.lines().any(|found| found == line)) {
-            let url = format!("http://127.0.0.1:{}/metrics", world.metrics_port);
-            text = reqwest::get(url).await.unwrap().text().await.unwrap();
-        }
-    };
-    let told = tokio::time::timeout(PATIENCE, told).await;
-    assert!(told.is_ok(), "{lines:?} are not in\n{text}");
-}
+use crate::world::{BUCKET, World, stop};
 
 /// The time that is in the name of an object, of which names tell the minute.
 fn minute(time: Timestamp) -> i64 {
@@ -37,11 +24,10 @@ async fn the_age_of_the_newest_delivered_and_of_the_oldest_that_waits() {
     let newest = minute(before - SignedDuration::from_mins(5));
     let idle = ["objects_waiting 0".to_owned(), "oldest_waiting_timestamp_seconds 0".to_owned()];
     let idle = idle.map(|line| format!("aws_flowlogs_{line}"));
-    until_told(&world, &idle).await;
+    world.until_told(&idle).await;
     let lines = [newest, newest + 60]
         .map(|second| format!("aws_flowlogs_newest_delivered_timestamp_seconds {second}"));
-    let url = format!("http://127.0.0.1:{}/metrics", world.metrics_port);
-    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let text = world.metrics().await;
     assert!(lines.iter().any(|line| text.contains(line.as_str())), "{lines:?}: {text}");
 
     let denied = world.object(&flow_log, 7, 10);
@@ -50,12 +36,12 @@ async fn the_age_of_the_newest_delivered_and_of_the_oldest_that_waits() {
     world.s3.put_at(BUCKET, &denied.key, denied.body(), taken);
     let waits =
         ["objects_waiting 1".to_owned(), format!("oldest_waiting_timestamp_seconds {}", taken.as_second())];
-    until_told(&world, &waits.map(|line| format!("aws_flowlogs_{line}"))).await;
+    world.until_told(&waits.map(|line| format!("aws_flowlogs_{line}"))).await;
 
     world.s3.clear_rules();
     world.expected.extend(denied.records);
     world.all_arrive(&process).await;
-    until_told(&world, &idle).await;
+    world.until_told(&idle).await;
     stop(process).await;
 }
 
@@ -80,9 +66,8 @@ async fn slots_of_which_nothing_was_delivered_are_counted_by_flow_log() {
     let process = world.start().await;
     world.all_arrive(&process).await;
     let line = "aws_flowlogs_slots_missing_total{flow_log=\"111111111111_vpcflowlogs_eu-west-3_fl-00000000000000bbb\"} 3";
-    until_told(&world, &[line.to_owned()]).await;
-    let url = format!("http://127.0.0.1:{}/metrics", world.metrics_port);
-    let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+    world.until_counted(line).await;
+    let text = world.metrics().await;
     assert!(!text.contains("fl-00000000000000aaa"), "{text}");
     stop(process).await;
 }

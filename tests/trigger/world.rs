@@ -130,10 +130,15 @@ impl World {
         assert!(difference.is_empty(), "lost (-) or too many (+): {difference:#?}");
     }
 
+    /// All metrics.
+    pub async fn metrics(&self) -> String {
+        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
+        reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+
     /// The value of a metric with its labels, e.g. `aws_flowlogs_objects_failed_total{cause="gone"}`; 0 if it is absent.
     pub async fn metric(&self, name: &str) -> f64 {
-        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
-        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let text = self.metrics().await;
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.map_or(0.0, |value| value.parse().unwrap())
     }
@@ -151,14 +156,19 @@ impl World {
 
     /// Waits for a line of the metrics.
     pub async fn until_counted(&self, line: &str) {
-        let url = format!("http://127.0.0.1:{}/metrics", self.metrics_port);
+        self.until_told(&[line]).await;
+    }
+
+    /// Waits until the metrics have each of these lines at once.
+    pub async fn until_told(&self, lines: &[impl AsRef<str>]) {
+        let lines: Vec<&str> = lines.iter().map(AsRef::as_ref).collect();
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
-            let metrics = reqwest::get(&url).await.unwrap().text().await.unwrap();
-            if metrics.lines().any(|found| found == line) {
+            let metrics = self.metrics().await;
+            if lines.iter().all(|line| metrics.lines().any(|found| found == *line)) {
                 return;
             }
-            assert!(std::time::Instant::now() < deadline, "{line} is not in\n{metrics}");
+            assert!(std::time::Instant::now() < deadline, "{lines:?} are not in\n{metrics}");
             tokio::task::yield_now().await;
         }
     }

@@ -40,7 +40,8 @@ const VERSIONS_3_TO_5: [&str; 15] = [
     "flow-direction",
     "traffic-path",
 ];
-const INTEGERS: [&str; 10] = [
+/// Those that hold whole numbers.
+pub const INTEGERS: [&str; 10] = [
     "version",
     "srcport",
     "dstport",
