@@ -10,6 +10,7 @@ use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use hyper::header::HeaderValue;
 use hyper::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -166,11 +167,15 @@ impl Shared {
         if body.len() > MAX_BODY_BYTES {
             return Err(too_large());
         }
-        let mut text = body.to_vec();
-        if headers.get("content-encoding").is_some_and(|value| value == "gzip") {
-            text.clear();
-            let mut limited = MultiGzDecoder::new(body.as_ref()).take(MAX_BODY_BYTES as u64 + 1);
-            limited.read_to_end(&mut text).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
+        let bad = |error: std::io::Error| (StatusCode::BAD_REQUEST, error.to_string());
+        let mut text = Vec::new();
+        match headers.get("content-encoding").map(HeaderValue::as_bytes) {
+            None => text.extend_from_slice(body),
+            Some(b"gzip") => {
+                let mut limited = MultiGzDecoder::new(body.as_ref()).take(MAX_BODY_BYTES as u64 + 1);
+                limited.read_to_end(&mut text).map_err(bad)?;
+            }
+            Some(_) => return Err((StatusCode::UNSUPPORTED_MEDIA_TYPE, "not gzip".to_owned())),
         }
         if text.len() > MAX_BODY_BYTES {
             return Err(too_large());

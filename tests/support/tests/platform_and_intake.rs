@@ -103,11 +103,24 @@ async fn the_intake_keeps_its_limits() {
     assert_eq!(send("key", &more).await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
 
     let body = support::flowlogs::gzip(r#"{"intake_key": "key", "jsons": ["z"]}"#);
-    let gzip = Client::new().post(&url).header("content-encoding", "gzip").bearer_auth("t").body(body);
-    assert_eq!(gzip.send().await.unwrap().status(), StatusCode::OK);
+    let encoded = |encoding: &'static str, body: &[u8]| {
+        let request = Client::new().post(&url).header("content-encoding", encoding).bearer_auth("t");
+        request.body(body.to_vec()).send()
+    };
+    assert_eq!(encoded("gzip", &body).await.unwrap().status(), StatusCode::OK);
     let post = intake.posts().pop().unwrap();
-    assert!(post.is_gzip);
+    assert_eq!((post.is_gzip, post.body_bytes), (true, body.len()));
     assert_eq!(post.authorization.as_deref(), Some("Bearer t"));
+    let mut damaged =
+        [&body[..], &body[..body.len() - 1], &[&body[..], b"more"].concat()].map(<[u8]>::to_vec);
+    let checksum = body.len() - 8;
+    damaged[0][checksum] ^= 1;
+    for damaged in damaged {
+        assert_eq!(encoded("gzip", &damaged).await.unwrap().status(), StatusCode::BAD_REQUEST);
+    }
+    assert_eq!(encoded("br", &body).await.unwrap().status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let long = support::flowlogs::gzip(vec![b' '; MAX_BODY_BYTES + 1]);
+    assert_eq!(encoded("gzip", &long).await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
 
     intake.script().then(Fault::status(429)).then(Fault::Html).then(Fault::Drop);
     assert_eq!(send("key", &["a".to_owned()]).await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
