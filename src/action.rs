@@ -85,7 +85,7 @@ async fn push(
     let storage = Storage::from_values(values)?;
     let inputs = events::open(&storage, &arguments.sources).await?;
 
-    let envelope = Envelope::new(&arguments.intake_key);
+    let envelope = Envelope::new(&arguments.intake_key, arguments.compress);
     let (cutter, mut belt) = chunk::belt();
     tokio::task::spawn_blocking(move || chunk::cut(inputs, &envelope, cutter));
     let first = shutdown.race(belt.first()).await??;

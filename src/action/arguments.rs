@@ -42,6 +42,10 @@ pub struct PushArguments {
     #[serde(default)]
     #[schemars(title = "Keep the file")]
     pub keep_file_after_push: bool,
+    /// Send the events to the intake compressed with gzip: about a third of the bytes, for more processor time
+    #[serde(default)]
+    #[schemars(title = "Compress")]
+    pub compress: bool,
 }
 
 fn default_intake_server() -> String {
@@ -59,6 +63,8 @@ pub struct Arguments {
     pub sources: Vec<Source>,
     /// Whether the files of the events stay after a success.
     pub keep_files: bool,
+    /// Whether the bodies of the posts are compressed.
+    pub compress: bool,
 }
 
 /// Where events come from.
@@ -99,6 +105,7 @@ impl Arguments {
             batch_url,
             sources: sources.into_iter().flatten().collect(),
             keep_files: given.keep_file_after_push,
+            compress: given.compress,
         })
     }
 }
@@ -106,11 +113,12 @@ impl Arguments {
 /// Undoes what templates do to values: nothing becomes empty text, and true becomes the text `True`.
 fn from_templates(properties: &mut Map<String, Value>) {
     properties.retain(|_, value| value.as_str().is_none_or(|text| !text.trim().is_empty()));
-    if let Some(keep) = properties.get_mut("keep_file_after_push") {
-        let truth = keep.as_str().map(|text| text.trim().to_ascii_lowercase());
+    for name in ["keep_file_after_push", "compress"] {
+        let Some(value) = properties.get_mut(name) else { continue };
+        let truth = value.as_str().map(|text| text.trim().to_ascii_lowercase());
         match truth.as_deref() {
-            Some("true") => *keep = Value::Bool(true),
-            Some("false") => *keep = Value::Bool(false),
+            Some("true") => *value = Value::Bool(true),
+            Some("false") => *value = Value::Bool(false),
             _ => {}
         }
     }
@@ -177,12 +185,15 @@ mod tests {
     fn what_a_template_leaves_empty_is_absent() {
         let arguments = read(json!({
             "event": "", "event_path": " ", "events": null, "events_path": "batch.json", "intake_server": null,
-            "keep_file_after_push": "True",
+            "keep_file_after_push": "True", "compress": " TRUE ",
         }));
         let arguments = arguments.unwrap();
         assert_eq!(arguments.sources, [Source::EventsFile("batch.json".to_owned())]);
-        assert!(arguments.keep_files);
-        assert!(read(json!({"event": {}, "events": ""})).unwrap().sources.is_empty());
+        assert!(arguments.keep_files && arguments.compress);
+        let arguments =
+            read(json!({"event": {}, "events": "", "keep_file_after_push": "", "compress": "False"}));
+        let arguments = arguments.unwrap();
+        assert!(arguments.sources.is_empty() && !arguments.keep_files && !arguments.compress);
     }
 
     #[test]
@@ -211,6 +222,7 @@ mod tests {
             (json!({"events": "hush-hush"}), "`events`", "must be a list"),
             (json!({"events_path": 7}), "`events_path`", "must be text"),
             (json!({"keep_file_after_push": "maybe"}), "`keep_file_after_push`", "true or false"),
+            (json!({"compress": "gzip"}), "`compress`", "true or false"),
         ] {
             let error = read(given.clone()).unwrap_err();
             let message = error.to_string();
@@ -230,6 +242,8 @@ mod tests {
         assert_eq!(of("events_path")["type"], "string");
         assert_eq!(of("events_path").get("default"), None);
         assert_eq!(of("intake_server")["default"], "https://intake.sekoia.io");
-        assert_eq!(of("keep_file_after_push")["default"], false);
+        for name in ["keep_file_after_push", "compress"] {
+            assert_eq!(of(name)["default"], false);
+        }
     }
 }

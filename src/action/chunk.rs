@@ -1,19 +1,23 @@
 //! Events into the bodies of posts, cut by their encoded size.
 //!
-//! A body is `{"intake_key":"…","jsons":["…","…"]}`. Buffers go round on a belt: the cutter fills one, the poster sends
-//! it and gives it back. There is a fixed number of them, which bounds the memory of a push of any length, and makes
-//! the cutter wait when the intake is slow.
+//! A body is `{"intake_key":"…","jsons":["…","…"]}`, in gzip if the user wants that. Buffers go round on a belt: the
+//! cutter fills one, the poster sends it and gives it back. There is a fixed number of them, which bounds the memory of
+//! a push of any length, and makes the cutter wait when the intake is slow.
 
 use bytes::BytesMut;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::mpsc;
 
+use self::gzip::Gzip;
 use super::events::{Event, EventReader, EventsError, Input};
 use super::post::SIDE_BY_SIDE;
 use super::results::RejectedEvents;
 
-/// A body's size, in bytes, unless a single event is larger. The intake takes 10 MiB (10,485,760); 4 MiB hold about
-/// 20,000 flow logs, more than a usual batch of the trigger, and the six buffers of a belt then stay within 24 MiB.
+mod gzip;
+
+/// A body's size, in bytes before it is compressed, unless a single event is larger. The intake takes 10 MiB
+/// (10,485,760); 4 MiB hold about 20,000 flow logs, more than a usual batch of the trigger, and the six buffers of a
+/// belt then stay within 24 MiB.
 const BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Events in a body: bounds the answer, which has an ID of some 40 bytes for each.
@@ -22,9 +26,11 @@ const EVENTS_MAX: usize = 50_000;
 /// One buffer is filled while as many as are posted side by side are on their way.
 const BUFFERS: usize = SIDE_BY_SIDE + 1;
 
-/// What every body begins and ends with. The beginning carries the intake key: never print it.
+/// What every body begins and ends with, and whether it is compressed. The beginning carries the intake key: never
+/// print it.
 pub struct Envelope {
     head: Vec<u8>,
+    compress: bool,
 }
 
 const TAIL: &[u8] = b"]}";
@@ -35,8 +41,10 @@ pub struct Chunk {
     pub index: usize,
     /// How many events it carries.
     pub events: u64,
-    /// The body. It carries the intake key: never print it.
+    /// The body as it is sent. It carries the intake key: never print it.
     pub body: BytesMut,
+    /// Whether the body is in gzip.
+    pub is_gzip: bool,
 }
 
 /// What became of the inputs.
@@ -123,15 +131,16 @@ impl PosterEnd {
 
 impl Envelope {
     /// The envelope of one intake.
-    pub fn new(intake_key: &SecretString) -> Self {
+    pub fn new(intake_key: &SecretString, compress: bool) -> Self {
         let key = serde_json::Value::from(intake_key.expose_secret());
-        Self { head: format!(r#"{{"intake_key":{key},"jsons":["#).into_bytes() }
+        Self { head: format!(r#"{{"intake_key":{key},"jsons":["#).into_bytes(), compress }
     }
 }
 
 /// Cuts the events of `inputs` into chunks, in order. Blocks: on reading, and while no buffer is free.
 pub fn cut(inputs: Vec<Input>, envelope: &Envelope, belt: CutterEnd) {
-    let mut cutter = Cutter { envelope, belt, body: BytesMut::new(), events: 0, index: 0 };
+    let gzip = envelope.compress.then(Gzip::default);
+    let mut cutter = Cutter { envelope, belt, gzip, body: BytesMut::new(), events: 0, index: 0 };
     let mut rejected = RejectedEvents::default();
     let ended = cutter.cut_all(inputs, &mut rejected);
     let _ = cutter.belt.full.blocking_send(Full::End(Cut { ended, rejected }));
@@ -140,6 +149,8 @@ pub fn cut(inputs: Vec<Input>, envelope: &Envelope, belt: CutterEnd) {
 struct Cutter<'a> {
     envelope: &'a Envelope,
     belt: CutterEnd,
+    gzip: Option<Gzip>,
+    /// What is filled: a buffer of the belt, or one that stays here and is compressed into one of the belt.
     body: BytesMut,
     events: usize,
     index: usize,
@@ -171,7 +182,9 @@ impl Cutter<'_> {
             self.hand_over()?;
         }
         if self.events == 0 {
-            self.body = self.belt.empty.blocking_recv().ok_or(PosterGone)?;
+            if self.gzip.is_none() {
+                self.body = self.belt.empty.blocking_recv().ok_or(PosterGone)?;
+            }
             self.body.reserve(BODY_BYTES);
             self.body.extend_from_slice(&self.envelope.head);
         } else {
@@ -188,27 +201,56 @@ impl Cutter<'_> {
         }
         self.body.extend_from_slice(TAIL);
         let events = std::mem::take(&mut self.events) as u64;
-        let chunk = Chunk { index: self.index, events, body: std::mem::take(&mut self.body) };
+        let (body, is_gzip) = self.packed()?;
+        let chunk = Chunk { index: self.index, events, body, is_gzip };
         self.index += 1;
         self.belt.full.blocking_send(Full::Chunk(chunk)).map_err(|_| PosterGone)
+    }
+
+    /// The body as it is sent, in a buffer of the belt, and whether it is in gzip. It is compressed here, once, on a
+    /// thread that may block, and not at each attempt to send it.
+    fn packed(&mut self) -> Result<(BytesMut, bool), PosterGone> {
+        let Some(gzip) = &mut self.gzip else { return Ok((std::mem::take(&mut self.body), false)) };
+        let mut packed = self.belt.empty.blocking_recv().ok_or(PosterGone)?;
+        let compressed = gzip.compress(&self.body);
+        packed.extend_from_slice(compressed.unwrap_or(&self.body));
+        let is_gzip = compressed.is_some();
+        self.body.clear();
+        Ok((packed, is_gzip))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+
     use super::super::events::{EVENT_BYTES_MAX, Form};
     use super::*;
 
-    /// Cuts while a poster takes each chunk; gives their bodies.
-    fn bodies(inputs: Vec<Input>) -> Vec<serde_json::Value> {
-        let envelope = Envelope::new(&"key \"1\"".into());
+    /// Cuts while a poster takes each chunk; gives their bodies, which are the same with and without gzip.
+    fn bodies(inputs: &dyn Fn() -> Vec<Input>) -> Vec<serde_json::Value> {
+        let [plain, compressed] = [false, true].map(|compress| bodies_of(inputs(), compress));
+        assert_eq!(plain, compressed);
+        plain
+    }
+
+    fn bodies_of(inputs: Vec<Input>, compress: bool) -> Vec<serde_json::Value> {
+        let envelope = Envelope::new(&"key \"1\"".into(), compress);
         let (cutter_end, mut poster_end) = belt();
         let cutter = std::thread::spawn(move || cut(inputs, &envelope, cutter_end));
         let mut bodies: Vec<serde_json::Value> = Vec::new();
         while let Some(Full::Chunk(chunk)) = poster_end.full.blocking_recv() {
             assert_eq!(chunk.index, bodies.len());
             assert!(chunk.body.len() <= BODY_BYTES && chunk.body.capacity() <= 2 * BODY_BYTES);
-            let body: serde_json::Value = serde_json::from_slice(&chunk.body).unwrap();
+            assert_eq!(chunk.is_gzip, compress);
+            let mut text = Vec::new();
+            if compress {
+                flate2::read::GzDecoder::new(&chunk.body[..]).read_to_end(&mut text).unwrap();
+                assert!(text.len() <= BODY_BYTES);
+            } else {
+                text.extend_from_slice(&chunk.body);
+            }
+            let body: serde_json::Value = serde_json::from_slice(&text).unwrap();
             assert_eq!(body["jsons"].as_array().unwrap().len() as u64, chunk.events);
             bodies.push(body);
             poster_end.give_back(chunk.body);
@@ -217,15 +259,21 @@ mod tests {
         bodies
     }
 
+    fn many(events: &[&str]) -> Vec<Input> {
+        vec![Input::of_text("events", Form::Many, serde_json::to_string(events).unwrap())]
+    }
+
     #[test]
     fn events_of_all_inputs_keep_their_order() {
-        let inputs = vec![
-            Input::of_text("event", Form::One, r#"{"a": 1}"#),
-            Input::of_text("events", Form::Many, r#"["b", "c"]"#),
-        ];
+        let inputs = || {
+            vec![
+                Input::of_text("event", Form::One, r#"{"a": 1}"#),
+                Input::of_text("events", Form::Many, r#"["b", "c"]"#),
+            ]
+        };
         let expected = serde_json::json!({"intake_key": "key \"1\"", "jsons": ["{\"a\":1}", "b", "c"]});
-        assert_eq!(bodies(inputs), [expected]);
-        assert!(bodies(vec![Input::of_text("events", Form::Many, "[]")]).is_empty());
+        assert_eq!(bodies(&inputs), [expected]);
+        assert!(bodies(&|| vec![Input::of_text("events", Form::Many, "[]")]).is_empty());
     }
 
     #[test]
@@ -233,8 +281,7 @@ mod tests {
         // Each event doubles when it is escaped: lengths of the text would not do.
         let event = "\"\\".repeat(EVENT_BYTES_MAX / 2);
         let events: Vec<&str> = std::iter::repeat_n(event.as_str(), 40).collect();
-        let inputs = vec![Input::of_text("events", Form::Many, serde_json::to_string(&events).unwrap())];
-        let bodies = bodies(inputs);
+        let bodies = bodies(&|| many(&events));
         assert_eq!(bodies.len(), 5);
         let sent = bodies.iter().flat_map(|body| body["jsons"].as_array().unwrap());
         assert!(sent.clone().all(|sent| sent == &event));
@@ -244,18 +291,19 @@ mod tests {
     #[test]
     fn the_number_of_events_in_a_body_is_bounded() {
         let events = vec![""; EVENTS_MAX + 1];
-        let inputs = vec![Input::of_text("events", Form::Many, serde_json::to_string(&events).unwrap())];
-        let counts: Vec<usize> =
-            bodies(inputs).iter().map(|body| body["jsons"].as_array().unwrap().len()).collect();
+        let bodies = bodies(&|| many(&events));
+        let counts: Vec<usize> = bodies.iter().map(|body| body["jsons"].as_array().unwrap().len()).collect();
         assert_eq!(counts, [EVENTS_MAX, 1]);
     }
 
     #[test]
     fn the_cutter_ends_when_the_poster_is_gone() {
-        let events = serde_json::to_string(&vec!["x".repeat(200_000); 400]).unwrap();
-        let (cutter_end, poster_end) = belt();
-        drop(poster_end);
-        let inputs = vec![Input::of_text("events", Form::Many, events)];
-        cut(inputs, &Envelope::new(&"key".into()), cutter_end);
+        let events = vec!["x".repeat(200_000); 400];
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        for compress in [false, true] {
+            let (cutter_end, poster_end) = belt();
+            drop(poster_end);
+            cut(many(&events), &Envelope::new(&"key".into(), compress), cutter_end);
+        }
     }
 }

@@ -96,7 +96,7 @@ impl Posted {
         belt: &PosterEnd,
         hopeless: &Shutdown,
     ) -> u64 {
-        let Chunk { index, events, body } = chunk;
+        let Chunk { index, events, body, .. } = chunk;
         belt.give_back(body);
         match sent {
             Ok(receipt) => {

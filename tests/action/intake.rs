@@ -1,5 +1,6 @@
 //! An intake that answers as a test wants it to: with IDs that show which event they belong to, late, oddly.
 
+use std::io::Read as _;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -7,6 +8,8 @@ use axum::extract::{self, DefaultBodyLimit};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use axum::routing::post;
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use support::eventually;
 
@@ -15,6 +18,9 @@ use crate::world::PATIENCE;
 /// A post: its headers, its body, its events.
 pub struct Post {
     pub headers: HeaderMap,
+    /// As it came.
+    pub wire: Bytes,
+    /// The same, inflated if it was compressed.
     pub body: String,
     pub events: Vec<String>,
 }
@@ -59,14 +65,19 @@ impl OddIntake {
     }
 }
 
-async fn receive(extract::State(state): extract::State<State>, headers: HeaderMap, body: String) -> Response {
+async fn receive(extract::State(state): extract::State<State>, headers: HeaderMap, wire: Bytes) -> Response {
+    let mut body = String::new();
+    match headers.get("content-encoding") {
+        None => wire.as_ref().read_to_string(&mut body).expect("text"),
+        Some(_) => MultiGzDecoder::new(wire.as_ref()).read_to_string(&mut body).expect("text in gzip"),
+    };
     let parsed: Value = serde_json::from_str(&body).expect("a JSON body");
     let events = parsed["jsons"].as_array().expect("events").iter();
     let events: Vec<String> = events.map(|event| event.as_str().expect("a text").to_owned()).collect();
     let is_first = events.first().is_some_and(|event| event == "0");
     let response = {
         let mut posts = state.posts.lock().unwrap();
-        let post = Post { headers, body, events };
+        let post = Post { headers, wire, body, events };
         let response = (state.answer)(&post);
         posts.push(post);
         response

@@ -7,6 +7,7 @@
     reason = "the code of a test outside its functions: what breaks ends the test"
 )]
 
+mod compressed;
 mod intake;
 mod life;
 mod refused;

@@ -95,15 +95,15 @@ async fn a_secret_that_the_intake_repeats_is_not_told() {
 }
 
 /// Pushes with short waits, and gives up after `total`.
-async fn push(intake: &Intake, count: usize, total: Duration) -> Posted {
-    let arguments = json!({"intake_key": INTAKE_KEY, "intake_server": intake.server()});
+async fn push(intake: &Intake, count: usize, compress: bool, total: Duration) -> Posted {
+    let arguments = json!({"intake_key": INTAKE_KEY, "intake_server": intake.server(), "compress": compress});
     let arguments = Arguments::read(arguments).unwrap();
     let milliseconds = Duration::from_millis;
     let patience = Patience { first: milliseconds(1), longest: milliseconds(4), total };
     let http = aws_flowlogs::platform::callback::client(PATIENCE).unwrap();
     let client = Client::new(http, &arguments, None, patience).unwrap();
     let (cutter, mut belt) = chunk::belt();
-    let envelope = Envelope::new(&arguments.intake_key);
+    let envelope = Envelope::new(&arguments.intake_key, arguments.compress);
     let events = serde_json::to_string(&vec!["a"; count]).unwrap();
     let inputs = vec![Input::of_text("events", Form::Many, events)];
     tokio::task::spawn_blocking(move || chunk::cut(inputs, &envelope, cutter));
@@ -115,7 +115,7 @@ async fn push(intake: &Intake, count: usize, total: Duration) -> Posted {
 async fn patience_comes_to_an_end() {
     let intake = Intake::start(INTAKE_KEY).await;
     intake.script().always(Fault::status(503));
-    let posted = push(&intake, 3, Duration::from_millis(200)).await;
+    let posted = push(&intake, 3, false, Duration::from_millis(200)).await;
     let (_, error) = posted.failure.expect("a failure");
     assert_contains(&error.to_string(), &["503 Service Unavailable", "times in", "as the test asked for"]);
     assert_eq!((posted.accepted, posted.events), (0, 3));
@@ -124,12 +124,15 @@ async fn patience_comes_to_an_end() {
 
 #[tokio::test]
 async fn chunks_are_sent_again_in_the_midst_of_others() {
-    let intake = Intake::start(INTAKE_KEY).await;
-    for fault in [Fault::status(503), Fault::Drop, Fault::status(429), Fault::Html.after_acceptance()] {
-        intake.script().then(fault).then_normal(1);
+    for compress in [false, true] {
+        let intake = Intake::start(INTAKE_KEY).await;
+        for fault in [Fault::status(503), Fault::Drop, Fault::status(429), Fault::Html.after_acceptance()] {
+            intake.script().then(fault).then_normal(1);
+        }
+        let posted = push(&intake, 9 * FULL + 1, compress, PATIENCE).await;
+        assert!(posted.failure.is_none(), "{:?}", posted.failure);
+        assert_eq!((posted.accepted, posted.chunks), (9 * FULL as u64 + 1, 10));
+        assert_eq!(intake.count(), 9 * FULL + 1);
+        assert!(intake.posts().iter().all(|post| post.is_gzip == compress));
     }
-    let posted = push(&intake, 9 * FULL + 1, PATIENCE).await;
-    assert!(posted.failure.is_none(), "{:?}", posted.failure);
-    assert_eq!((posted.accepted, posted.chunks), (9 * FULL as u64 + 1, 10));
-    assert_eq!(intake.count(), 9 * FULL + 1);
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use reqwest::{Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
@@ -62,7 +64,7 @@ pub enum PostError {
     #[error("property `api_key` of the module configuration has characters that an HTTP header cannot carry")]
     ApiKey,
     /// The intake will not take this, however often it is sent.
-    #[error("POST {url} was refused with {status}: {body}{}", advice(*status))]
+    #[error("POST {url} was refused with {status}: {body}{}", advice(*status, *is_gzip))]
     Refused {
         /// Where to.
         url: String,
@@ -70,6 +72,8 @@ pub enum PostError {
         status: StatusCode,
         /// The start of the answer, or where a redirect leads.
         body: String,
+        /// Whether what was refused was compressed.
+        is_gzip: bool,
     },
     /// It was tried for as long as patience allows.
     #[error("POST {url} failed {attempts} times in {} s, at last with {reason}", elapsed.as_secs())]
@@ -105,12 +109,17 @@ impl PostError {
 }
 
 /// What a user can do about a refusal.
-fn advice(status: StatusCode) -> &'static str {
+fn advice(status: StatusCode, is_gzip: bool) -> &'static str {
     match status.as_u16() {
         401 | 403 => {
             "; check `intake_key`, and `api_key` of the module configuration if the intake asks for one"
         }
         404 | 405 => "; check `intake_server`",
+        // An intake that takes gzip for text finds no JSON in it.
+        400 if is_gzip => {
+            "; the body was compressed: if the intake does not take that, switch `compress` off"
+        }
+        415 if is_gzip => "; the intake does not take compressed bodies: switch `compress` off",
         _ => "",
     }
 }
@@ -151,17 +160,18 @@ impl Intake {
         hopeless: &Shutdown,
         shutdown: &Shutdown,
     ) -> (Chunk, Result<Receipt, PostError>) {
-        let Chunk { index, events, body } = chunk;
+        let Chunk { index, events, body, is_gzip } = chunk;
         let body = body.freeze();
-        let sent = self.send(&body, index, events, hopeless, shutdown).await;
+        let sent = self.send(&body, is_gzip, index, events, hopeless, shutdown).await;
         // A client that still holds the body keeps it; then a new buffer takes its place.
         let body = body.try_into_mut().unwrap_or_else(|_| BytesMut::new());
-        (Chunk { index, events, body }, sent)
+        (Chunk { index, events, body, is_gzip }, sent)
     }
 
     async fn send(
         &self,
         body: &Bytes,
+        is_gzip: bool,
         chunk: usize,
         events: u64,
         hopeless: &Shutdown,
@@ -170,7 +180,7 @@ impl Intake {
         let start = Instant::now();
         let mut backoff = Backoff::new(self.patience.first, self.patience.longest);
         loop {
-            let (reason, retry_after) = match self.attempt(body.clone()).await {
+            let (reason, retry_after) = match self.attempt(body.clone(), is_gzip).await {
                 Ok(answer) => return Ok(Receipt::read(&answer, events)),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Passing { reason, retry_after }) => (reason, retry_after),
@@ -199,13 +209,16 @@ impl Intake {
     }
 
     /// One post. Gives the body of an answer that accepts the events.
-    async fn attempt(&self, body: Bytes) -> Result<Vec<u8>, Failure> {
+    async fn attempt(&self, body: Bytes, is_gzip: bool) -> Result<Vec<u8>, Failure> {
         let mut request = self
             .http
             .post(self.url.clone())
             .timeout(TIMEOUT)
             .header(CONTENT_TYPE, "application/json")
             .body(body);
+        if is_gzip {
+            request = request.header(CONTENT_ENCODING, "gzip");
+        }
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -234,7 +247,7 @@ impl Intake {
             }
             _ => {}
         }
-        Err(Failure::Final(PostError::Refused { url: self.url.to_string(), status, body }))
+        Err(Failure::Final(PostError::Refused { url: self.url.to_string(), status, body, is_gzip }))
     }
 
     fn redacted(&self, text: &str) -> String {
