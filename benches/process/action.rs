@@ -13,34 +13,52 @@ use crate::table::Table;
 
 const GIB: usize = 1 << 30;
 
-/// Sends files of events, each a number of times.
+/// Sends files of events, each a number of times, as they are and compressed.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
 pub async fn runs(table: &mut Table) {
     let mut generator = Generator::new(1);
     let flow_log = generator.flow_log("111111111111", "eu-west-3");
-    // As long as events of 51 MB in 200,000 are.
-    let long =
-        |record: &String| format!("{record} {}", "x".repeat(255_usize.saturating_sub(record.len() + 1)));
     let mut events = |count: usize| -> Vec<String> {
         let time = "2026-11-22T00:05:00Z".parse().unwrap();
         generator.object(&flow_log, time, count).records
     };
     let usual = events(10_000);
-    let many: Vec<String> = events(200_000).iter().map(long).collect();
+    // Three records in each, cut to be as long as events of 51 MB in 200,000 are.
+    let many: Vec<String> = events(600_000).chunks(3).map(|records| cut(records.join(" "), 255)).collect();
     let file = |events: &[String]| serde_json::to_vec(events).unwrap();
     let cases = [(10_000, file(&usual), 15), (200_000, file(&many), 5), (GIB / 258, gibibyte(&many), 1)];
     for (events, file, rounds) in cases {
-        let (mut seconds, mut peaks) = (Vec::new(), Vec::new());
-        for _ in 0..rounds {
-            let (second, peak) = run(&file).await;
-            seconds.push(second);
-            peaks.push(peak);
+        for compress in [false, true] {
+            let (mut seconds, mut peaks, mut sent) = (Vec::new(), Vec::new(), 0);
+            for _ in 0..rounds {
+                let run = run(&file, compress).await;
+                seconds.push(run.cpu_seconds);
+                peaks.push(run.peak_mib);
+                sent = run.sent_bytes;
+            }
+            let (seconds, peak) = (median(seconds), median(peaks));
+            let [mb, sent] = [file.len(), sent].map(|bytes| bytes as f64 / 1e6);
+            let how = if compress { ", `compress`" } else { "" };
+            table.row(
+                &format!("action, {events} events in {mb:.0} MB{how}"),
+                &format!("{seconds:.2} s, {peak:.0} MiB at most, {sent:.1} MB sent"),
+            );
         }
-        let (seconds, peak, mb) = (median(seconds), median(peaks), file.len() / 1_000_000);
-        table.row(
-            &format!("action, {events} events in {mb} MB"),
-            &format!("{seconds:.2} s, {peak:.0} MiB at most"),
-        );
     }
+}
+
+fn cut(mut text: String, length: usize) -> String {
+    text.truncate(length);
+    text
+}
+
+/// What it took to send a file.
+struct Run {
+    cpu_seconds: f64,
+    /// The most memory.
+    peak_mib: f64,
+    /// Bodies of posts, as they came to the intake.
+    sent_bytes: usize,
 }
 
 /// A file of a gibibyte.
@@ -49,15 +67,14 @@ fn gibibyte(events: &[String]) -> Vec<u8> {
     serde_json::to_vec(&events).unwrap()
 }
 
-/// Sends a file; gives processor time in seconds and the most memory in MiB.
-async fn run(file: &[u8]) -> (f64, f64) {
+/// Sends a file.
+async fn run(file: &[u8], compress: bool) -> Run {
     let intake = Intake::start("key").await;
     let platform = Platform::start(Setup::new("/nowhere")).await;
     let run = platform.action_run();
     std::fs::write(run.storage().join("event.json"), file).unwrap();
     let before = children_seconds();
-    let arguments =
-        json!({"intake_key": "key", "intake_server": intake.server(), "events_path": "event.json"});
+    let arguments = json!({"intake_key": "key", "intake_server": intake.server(), "events_path": "event.json", "compress": compress});
     let mut process = Module::new(binary(), "push_events")
         .value("module_configuration", json!({}))
         .value("token", platform.token())
@@ -74,5 +91,6 @@ async fn run(file: &[u8]) -> (f64, f64) {
     };
     assert!(exit.success(), "{}", process.stderr().text());
     assert!(intake.count() > 0);
-    (children_seconds() - before, peak)
+    let sent_bytes = intake.posts().iter().map(|post| post.body_bytes).sum();
+    Run { cpu_seconds: children_seconds() - before, peak_mib: peak, sent_bytes }
 }
