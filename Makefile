@@ -64,7 +64,7 @@ $(CARGO_FUZZ):
 	rm -rf $(TOOLS)/target
 
 bench: ## Measure how fast objects are decoded and what the whole process costs, beside gzip
-	cargo bench --locked --bench decode
+	cargo bench --locked --package flow-log --bench decode
 	cargo bench --locked --bench process -- benches/RESULTS.md
 
 manifests: ## Write the manifests, the playbook template and the README's tables anew

@@ -10,10 +10,10 @@ use aws_flowlogs::action::events::{Event, EventReader, Form, Input, Rejects};
 use aws_flowlogs::config::{self, ModuleConfiguration, TriggerConfiguration};
 use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::trigger::checkpoint::{Change, Checkpoint, Origin};
-use aws_flowlogs::trigger::decode::block::Block;
-use aws_flowlogs::trigger::decode::{Decoder, ObjectError, RecordFormat};
-use aws_flowlogs::trigger::filter::Filter;
 use aws_flowlogs::trigger::journal::{seal, unseal};
+use flow_log::decode::block::Block;
+use flow_log::decode::{Decoder, ObjectError, RecordFormat};
+use flow_log::filter::Filter;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 

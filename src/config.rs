@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use flow_log::decode::RecordFormat;
+use flow_log::filter::Filter;
 use jiff::{SignedDuration, Timestamp};
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -10,8 +12,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 pub use self::account::ModuleConfiguration;
-use crate::trigger::decode::RecordFormat;
-use crate::trigger::filter::Filter;
 
 mod account;
 mod records;

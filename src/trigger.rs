@@ -1,29 +1,28 @@
 //! The trigger `fetch_flowlogs`: finds new objects, gathers their records into batches, starts a run with each.
 //!
-//! The steps, each in a file of its name: [`discover`] → [`fetch`] → [`decode`] → [`batch`] → [`deliver`] → [`commit`].
+//! The steps, each in a file of its name: [`discover`] → [`fetch`] → [`batch`] → [`deliver`] → [`commit`]; between the
+//! second and the third, objects go through the crate [`flow_log`], which decodes them.
 //! They hand each other values, the last of which, the [`Receipt`], only an accepted callback makes.
 
 pub mod batch;
 pub mod checkpoint;
 pub mod commit;
-pub mod decode;
 pub mod deliver;
 pub mod discover;
 pub mod fetch;
-pub mod filter;
 pub mod journal;
 pub mod origin;
 pub mod place;
 pub mod poll;
 pub mod presence;
 pub mod progress;
-pub mod record;
 pub mod resting;
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow_log::decode::Decoder;
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -32,10 +31,9 @@ use self::batch::Batch;
 use self::checkpoint::seen::Seen;
 use self::checkpoint::{Change, Pending};
 use self::commit::Ledger;
-use self::decode::{Decoder, ObjectError};
 use self::deliver::{Delivery, Receipt};
 use self::discover::{Discovery, Found};
-use self::fetch::{Opened, Opener};
+use self::fetch::{FetchError, Opened, Opener};
 use self::poll::{LeftOut, Poll};
 use self::presence::Instance;
 use self::progress::Progress;
@@ -269,7 +267,7 @@ impl Trigger {
     }
 
     /// An object, or the rest of it, cannot be had: says so, and goes on. What was taken of it is delivered first.
-    async fn fail(&mut self, object: &Object, error: &ObjectError, batch: &mut Batch) -> Result<(), Stopped> {
+    async fn fail(&mut self, object: &Object, error: &FetchError, batch: &mut Batch) -> Result<(), Stopped> {
         self.poll.failed += 1;
         self.delivery.metrics.object_failed(error.cause());
         let key = object.key.as_str();

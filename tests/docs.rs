@@ -12,7 +12,7 @@ use std::process::Command;
 
 use aws_flowlogs::manifest;
 use aws_flowlogs::platform::metrics::{FlowLog, Metrics, Operation};
-use aws_flowlogs::trigger::decode::block::Tally;
+use flow_log::decode::block::Tally;
 use serde_json::Value;
 
 fn root() -> &'static Path {
@@ -146,7 +146,7 @@ fn the_dashboard_shows_all_metrics_and_no_other() {
 fn every_cause_of_a_failure_is_described() {
     let readme = text("README.md");
     let mut causes = Vec::new();
-    for file in ["src/trigger/decode.rs", "src/s3/failure.rs"] {
+    for file in ["flow-log/src/decode.rs", "src/trigger/fetch.rs", "src/s3/failure.rs"] {
         let source = text(file);
         let cause =
             between(&source, "pub fn cause(&self) -> &'static str {", "\n    }\n").remove(0).to_owned();
@@ -204,20 +204,22 @@ fn json_in_the_pages_is_json() {
 fn the_code_map_names_every_file_and_no_other() {
     let architecture = text("ARCHITECTURE.md");
     let map = between(&architecture, "## Code map\n", "\n## ").remove(0);
-    for file in between(map, "`src/", "`") {
-        assert!(root().join("src").join(file).exists(), "src/{file}");
-    }
-    for file in files(&root().join("src")) {
-        let file = file.strip_prefix(root()).unwrap().to_str().unwrap();
-        // A file of tests, or a part of a file that is named.
-        let parts = file.split('/').count();
-        assert!(parts > 3 || map.contains(&format!("`{file}`")), "{file} is not in the code map");
+    for (folder, depth) in [("src", 2), ("flow-log/src", 1)] {
+        for file in between(map, &format!("`{folder}/"), "`") {
+            assert!(root().join(folder).join(file).exists(), "{folder}/{file}");
+        }
+        for file in files(&root().join(folder)) {
+            // A file of tests, or a part of a file that is named.
+            let parts = file.strip_prefix(root().join(folder)).unwrap().iter().count();
+            let file = file.strip_prefix(root()).unwrap().to_str().unwrap();
+            assert!(parts > depth || map.contains(&format!("`{file}`")), "{file} is not in the code map");
+        }
     }
 }
 
 #[test]
 fn no_source_file_is_long() {
-    for folder in ["src", "tests", "examples", "benches"] {
+    for folder in ["src", "flow-log", "tests", "examples", "benches"] {
         let is_source =
             |file: &PathBuf| file.extension().is_some_and(|ending| ending == "rs" || ending == "py");
         for file in files(&root().join(folder)).into_iter().filter(is_source) {

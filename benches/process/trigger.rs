@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use serde_json::json;
 use support::flowlogs::{FlowLog, Generator, HEADER, gzip};
 use support::module::{Module, Process};
-use support::parquet::{File, Form};
+use support::parquet::{self, File, Form};
 use support::platform::{Platform, Setup};
 use support::s3::{Operation, Server};
 use support::{eventually, free_port};
@@ -163,8 +163,8 @@ pub async fn formats(table: &mut Table, rest_mib: f64) {
         Bytes::from(file.finish())
     };
     let (default, custom) = (text(&str::to_owned), text(&reversed));
-    let uncompressed = parquet::basic::Compression::UNCOMPRESSED;
-    let snappy = parquet::basic::Compression::SNAPPY;
+    let uncompressed = parquet::Compression::UNCOMPRESSED;
+    let snappy = parquet::Compression::SNAPPY;
     for (name, usual, large) in [
         ("default text", gzip(&default), repeated(&default)),
         ("text in another order, as JSON", gzip(&custom), repeated(&custom)),

@@ -1,8 +1,9 @@
 //! In which form records go out, and which do not.
 
+use flow_log::decode::RecordFormat;
+use flow_log::filter::Filter;
+
 use super::{ConfigError, TRIGGER, TriggerArguments};
-use crate::trigger::decode::RecordFormat;
-use crate::trigger::filter::Filter;
 
 /// The values of `record_format`.
 pub(super) const FORMATS: [&str; 3] = ["auto", "raw", "json"];

@@ -3,15 +3,14 @@
 
 use std::sync::atomic::AtomicU64;
 
+use flow_log::decode::block::Tally;
+use flow_log::filter::Reason;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-
-use crate::trigger::decode::block::Tally;
-use crate::trigger::filter::Reason;
 
 /// Why an object or a record was not delivered.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]

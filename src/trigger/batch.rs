@@ -1,11 +1,11 @@
 //! Gathers the records of many objects into batches, and remembers what each batch covers.
 
 use bytes::Bytes;
+use flow_log::decode::block::Block;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::decode::block::Block;
 use super::place::Day;
 use crate::platform::storage::Pieces;
 use crate::s3::Object;
@@ -143,8 +143,9 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
+    use flow_log::decode::block::Filling;
+
     use super::*;
-    use crate::trigger::decode::block::Filling;
 
     fn object(key: &str) -> Object {
         Object { key: key.to_owned(), body_bytes: 1, last_modified: Timestamp::UNIX_EPOCH, etag: None }

@@ -8,12 +8,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes};
+use flow_log::decode::block::Block;
+use flow_log::decode::{Decoder, ObjectError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::decode::block::Block;
-use super::decode::{Decoder, ObjectError};
-use crate::s3::{Bucket, Object, S3Error};
+use crate::s3::{Bucket, Object, S3Error, S3Failure};
 
 /// An object is read in parts of this size, each in one call: a part that fails is read again without the others, and
 /// no connection stays open while a batch is delivered. Up to five are in memory of each object: one is decoded, one
@@ -51,17 +51,65 @@ pub struct Opened {
     _budget: Option<OwnedSemaphorePermit>,
 }
 
+/// Why an object, or what follows a place in it, cannot be delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// It could not be read.
+    #[error(transparent)]
+    Read(#[from] S3Error),
+    /// It could not be decoded.
+    #[error(transparent)]
+    Decode(ObjectError),
+    /// The decoder itself failed.
+    #[error("it could not be decoded: {0}")]
+    Internal(String),
+}
+
+impl FetchError {
+    /// The cause in a word or two, for a metric.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Read(error) => error.failure().cause(),
+            Self::Decode(error) => error.cause(),
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// Whether the object itself is at fault, so that reading it again cannot help.
+    pub fn is_poison(&self) -> bool {
+        matches!(self, Self::Decode(error) if error.is_poison())
+    }
+
+    /// Whether the object is not there any more.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Read(error) if *error.failure() == S3Failure::Gone)
+    }
+}
+
+impl From<ObjectError> for FetchError {
+    /// An error of S3 that passed through the decoder comes out as what it was.
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Source(error) => match error.downcast::<S3Error>() {
+                Ok(error) => Self::Read(error),
+                Err(error) => Self::Decode(ObjectError::Source(error)),
+            },
+            error => Self::Decode(error),
+        }
+    }
+}
+
 /// An object that could not be opened.
 #[derive(Debug)]
 pub struct Unopened {
     /// The object.
     pub object: Object,
     /// Why.
-    pub error: ObjectError,
+    pub error: FetchError,
 }
 
 impl Unopened {
-    fn new(object: Object, error: ObjectError) -> Box<Self> {
+    fn new(object: Object, error: FetchError) -> Box<Self> {
         Box::new(Self { object, error })
     }
 }
@@ -77,7 +125,7 @@ impl Opener {
         let listed = object.clone();
         let task = tokio::spawn(async move { self.open_here(object).await });
         let lost = |error: tokio::task::JoinError| {
-            Err(Unopened::new(listed, ObjectError::Internal(error.to_string())))
+            Err(Unopened::new(listed, FetchError::Internal(error.to_string())))
         };
         task.await.unwrap_or_else(lost)
     }
@@ -127,7 +175,7 @@ impl Opener {
 
 impl Opened {
     /// The next records; `None` at the end; an error if the rest of the object cannot be had.
-    pub async fn next_block(&mut self) -> Result<Option<Block>, ObjectError> {
+    pub async fn next_block(&mut self) -> Result<Option<Block>, FetchError> {
         if let Some(block) = self.blocks.recv().await {
             return Ok(Some(block));
         }
@@ -138,8 +186,8 @@ impl Opened {
     }
 }
 
-fn outcome(decoded: Result<Result<(), ObjectError>, tokio::task::JoinError>) -> Result<(), ObjectError> {
-    decoded.unwrap_or_else(|error| Err(ObjectError::Internal(error.to_string())))
+fn outcome(decoded: Result<Result<(), ObjectError>, tokio::task::JoinError>) -> Result<(), FetchError> {
+    Ok(decoded.map_err(|error| FetchError::Internal(error.to_string()))??)
 }
 
 /// Reads the parts of an object behind the first, one ahead of the decoder.

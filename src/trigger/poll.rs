@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::decode::ObjectError;
-use super::decode::block::Tally;
+use flow_log::decode::block::Tally;
+
+use super::fetch::FetchError;
 use crate::platform::metrics::Metrics;
 use crate::s3::Object;
 
@@ -76,7 +77,7 @@ impl Poll {
     }
 
     /// An object could not be read, for the time being.
-    pub fn rests(&mut self, object: &Object, error: &ObjectError, attempts: u32) {
+    pub fn rests(&mut self, object: &Object, error: &FetchError, attempts: u32) {
         let key = object.key.as_str();
         let same = self.causes.entry(error.cause()).or_default();
         *same += 1;

@@ -14,10 +14,10 @@ use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::NotText;
-use crate::trigger::decode::spool::Pages;
-use crate::trigger::record::fields::Kind;
-use crate::trigger::record::json::{Key, Object};
-use crate::trigger::record::present;
+use crate::decode::spool::Pages;
+use crate::record::fields::Kind;
+use crate::record::json::{Key, Object};
+use crate::record::present;
 
 /// A column of a row group.
 pub(super) struct Column {

@@ -1,8 +1,8 @@
 //! Lines that do not match their header, filters, and the positions of records.
 
-use aws_flowlogs::trigger::decode::RecordFormat;
-use aws_flowlogs::trigger::decode::block::Block;
-use aws_flowlogs::trigger::filter::{Filter, Reason};
+use flow_log::decode::RecordFormat;
+use flow_log::decode::block::Block;
+use flow_log::filter::{Filter, Reason};
 use support::parquet::Form;
 
 use crate::{blocks, events, text};

@@ -16,8 +16,8 @@ use self::column::Column;
 use super::block::{Block, Filling};
 use super::spool::{Held, Pages, Spool};
 use super::{Decoder, ObjectError};
-use crate::trigger::record::Places;
-use crate::trigger::record::fields::is_known;
+use crate::record::Places;
+use crate::record::fields::is_known;
 
 mod column;
 

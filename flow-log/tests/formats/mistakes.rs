@@ -1,7 +1,7 @@
 //! Mistakes that others made with these records.
 
-use aws_flowlogs::trigger::decode::RecordFormat;
-use aws_flowlogs::trigger::filter::Filter;
+use flow_log::decode::RecordFormat;
+use flow_log::filter::Filter;
 use support::flowlogs::{HEADER, gzip};
 use support::parser;
 

@@ -11,14 +11,15 @@ use flate2::bufread::MultiGzDecoder;
 
 use self::block::{Block, Filling};
 use self::inflate::Inflater;
+use self::source::{Source, SourceError};
 use self::spool::Spool;
 use super::filter::Filter;
 use super::record::Places;
-use crate::s3::{S3Error, S3Failure};
 
 pub mod block;
 mod inflate;
 mod parquet;
+mod source;
 mod spool;
 mod text;
 
@@ -45,12 +46,16 @@ pub struct Decoder {
     inflaters: Arc<[Mutex<Inflater>; 2]>,
 }
 
-/// Why an object, or what follows a place in it, cannot be delivered.
+/// What takes the blocks of an object, and may break it off. It is no type parameter, so that decoding is compiled with
+/// this crate and optimised as it is, whoever calls.
+type Emit<'a> = &'a mut dyn FnMut(Block) -> ControlFlow<()>;
+
+/// Why an object, or what follows a place in it, cannot be decoded.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
-    /// It could not be read.
-    #[error(transparent)]
-    Fetch(#[from] S3Error),
+    /// Its source failed.
+    #[error("it could not be read: {0}")]
+    Source(std::io::Error),
     /// It is a Parquet file that cannot be read to its end.
     #[error("its Parquet data cannot be read behind record {records}: {reason}")]
     Parquet {
@@ -98,16 +103,13 @@ pub enum ObjectError {
         /// Records before the line.
         records: u64,
     },
-    /// The decoder itself failed.
-    #[error("it could not be decoded: {0}")]
-    Internal(String),
 }
 
 impl ObjectError {
     /// The cause in a word or two, for a metric.
     pub fn cause(&self) -> &'static str {
         match self {
-            Self::Fetch(error) => error.failure().cause(),
+            Self::Source(_) => "unreachable",
             Self::Parquet { .. } => "parquet",
             Self::Disk(_) => "disk",
             Self::NotGzip => "not gzip",
@@ -115,18 +117,12 @@ impl ObjectError {
             Self::Cut { .. } => "cut",
             Self::NotUtf8 { .. } => "not utf-8",
             Self::NotFlowLog | Self::LongLine { .. } => "not a flow log",
-            Self::Internal(_) => "internal",
         }
     }
 
     /// Whether the object itself is at fault, so that reading it again cannot help.
     pub fn is_poison(&self) -> bool {
-        !matches!(self, Self::Fetch(_) | Self::Disk(_) | Self::Internal(_))
-    }
-
-    /// Whether the object is not there any more.
-    pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Fetch(error) if *error.failure() == S3Failure::Gone)
+        !matches!(self, Self::Source(_) | Self::Disk(_))
     }
 }
 
@@ -140,15 +136,28 @@ impl Decoder {
     pub fn decode_whole(
         &self,
         object: &[u8],
-        emit: impl FnMut(Block) -> ControlFlow<()>,
+        mut emit: impl FnMut(Block) -> ControlFlow<()>,
     ) -> Result<(), ObjectError> {
+        self.decode_at_once(object, &mut emit)
+    }
+
+    /// Decodes an object into blocks for `emit`, which may break it off.
+    pub fn decode(
+        &self,
+        mut source: impl BufRead,
+        mut emit: impl FnMut(Block) -> ControlFlow<()>,
+    ) -> Result<(), ObjectError> {
+        self.decode_in_pieces(Source(&mut source), &mut emit)
+    }
+
+    fn decode_at_once(&self, object: &[u8], emit: Emit<'_>) -> Result<(), ObjectError> {
         let mut inflater = self.inflater();
         match inflater.inflate(object) {
             Some(parquet) if parquet::begins(parquet) => self.decode_parquet(parquet, emit),
             Some(text) => text::decode_whole(text, self, emit),
             None => {
                 drop(inflater);
-                self.decode(object, emit)
+                self.decode_in_pieces(Source(&mut &*object), emit)
             }
         }
     }
@@ -163,12 +172,7 @@ impl Decoder {
         }
     }
 
-    /// Decodes an object into blocks for `emit`, which may break it off.
-    pub fn decode(
-        &self,
-        mut source: impl BufRead,
-        emit: impl FnMut(Block) -> ControlFlow<()>,
-    ) -> Result<(), ObjectError> {
+    fn decode_in_pieces(&self, mut source: Source<'_>, emit: Emit<'_>) -> Result<(), ObjectError> {
         match source.fill_buf().map_err(|error| damage(error, 0))? {
             [0x1f, 0x8b, ..] | [0x1f] => {}
             start if parquet::begins(start) => return self.decode_parquet(source, emit),
@@ -198,11 +202,7 @@ impl Decoder {
         reason.is_none()
     }
 
-    fn decode_parquet(
-        &self,
-        source: impl Read,
-        emit: impl FnMut(Block) -> ControlFlow<()>,
-    ) -> Result<(), ObjectError> {
+    fn decode_parquet(&self, source: impl Read, emit: Emit<'_>) -> Result<(), ObjectError> {
         let _alone = self.parquet.lock().unwrap_or_else(PoisonError::into_inner);
         parquet::decode(&Spool::fill(source)?, self, emit)
     }
@@ -210,8 +210,8 @@ impl Decoder {
 
 /// An error of the inflater, or one of the source that passed through it.
 fn damage(error: std::io::Error, records: u64) -> ObjectError {
-    match error.downcast::<S3Error>() {
-        Ok(error) => ObjectError::Fetch(error),
+    match error.downcast::<SourceError>() {
+        Ok(SourceError(error)) => ObjectError::Source(error),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => ObjectError::Cut { records },
         Err(error) => ObjectError::Corrupt { records, reason: error.to_string() },
     }

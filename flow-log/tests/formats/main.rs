@@ -10,9 +10,9 @@
 use std::io::BufReader;
 use std::ops::ControlFlow;
 
-use aws_flowlogs::trigger::decode::block::Block;
-use aws_flowlogs::trigger::decode::{Decoder, ObjectError, RecordFormat};
-use aws_flowlogs::trigger::filter::Filter;
+use flow_log::decode::block::Block;
+use flow_log::decode::{Decoder, ObjectError, RecordFormat};
+use flow_log::filter::Filter;
 use support::flowlogs::gzip;
 
 mod any_fields;

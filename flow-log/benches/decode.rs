@@ -10,10 +10,10 @@ use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
-use aws_flowlogs::trigger::decode::{Decoder, RecordFormat};
-use aws_flowlogs::trigger::filter::Filter;
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use flow_log::decode::{Decoder, RecordFormat};
+use flow_log::filter::Filter;
 use support::flowlogs::{Generator, HEADER, gzip};
 use support::parquet::Form;
 use support::usage::own_and_childrens_seconds;

@@ -9,8 +9,8 @@ use memchr::memmem;
 
 use super::block::{Block, Filling};
 use super::{Decoder, ObjectError, RecordFormat, damage};
-use crate::trigger::record::json::is_special;
-use crate::trigger::record::{Layout, present};
+use crate::record::json::is_special;
+use crate::record::{Layout, present};
 
 /// Text that is inflated at a time: large enough that the calls do not count, small enough for the processor's cache.
 const WINDOW_BYTES: usize = 256 * 1024;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use aws_flowlogs::trigger::decode::RecordFormat;
-use aws_flowlogs::trigger::filter::Filter;
+use flow_log::decode::RecordFormat;
+use flow_log::filter::Filter;
 use serde_json::{Value, json};
 use support::flowlogs::gzip;
 use support::parquet::Form;

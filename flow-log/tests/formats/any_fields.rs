@@ -1,8 +1,8 @@
 //! Any fields in any order, as text and as Parquet.
 
 use ::parquet::basic::Compression;
-use aws_flowlogs::trigger::decode::RecordFormat;
-use aws_flowlogs::trigger::filter::Filter;
+use flow_log::decode::RecordFormat;
+use flow_log::filter::Filter;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Map, Value};
