@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt clippy doc deny manifests unit fuzz bench
+.PHONY: help demo test lint fmt clippy doc deny manifests unit instructions instructions-anew fuzz bench
 
 CARGO_DENY_VERSION := 0.20.2
 # Tools that the registry gives are kept here, compiled once, away from the project's own target.
@@ -18,7 +18,7 @@ demo: ## See it work on this machine; make demo ARGS=--help says what there is t
 	cargo build --locked --bin aws-flowlogs --example playground
 	@cargo run --locked --quiet --example playground -- $(ARGS)
 
-test: lint unit ## Everything that CI runs: lint, then every test
+test: lint unit instructions ## Everything that CI runs: lint, then every test, then the count of instructions
 
 lint: fmt clippy doc deny ## Format, clippy, docs and dependencies, all without a warning
 
@@ -48,6 +48,18 @@ $(CARGO_DENY):
 
 unit: ## Run every test, the ones of the manifests and of the README included
 	cargo test --workspace --locked
+
+# The whole workspace is named so that dependencies are those that the tests were compiled with. The crate that decodes is
+# compiled once more, without the checks that the tests have and a release has not.
+DECODER := profile.dev.package.flow-log
+COUNT := cargo test --workspace --locked --quiet --bench instructions --config '$(DECODER).overflow-checks=false' \
+	--config '$(DECODER).debug-assertions=false' --config '$(DECODER).codegen-units=1'
+
+instructions: ## Count the instructions that decoding takes; needs valgrind
+	$(COUNT)
+
+instructions-anew: ## Write the table of these instructions anew, after a change that is worth it
+	$(COUNT) -- --write
 
 # The toolchain is the stable one, which has no sanitizer: what is found are panics, wrong results, hangs and greed for
 # memory. New inputs go to target/fuzz; what is worth keeping is put into fuzz/corpus by hand, where `make unit` reads it.

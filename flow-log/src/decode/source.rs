@@ -30,3 +30,43 @@ impl BufRead for Source<'_> {
         self.0.consume(count);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufReader, Write as _};
+    use std::ops::ControlFlow;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::super::{Decoder, ObjectError};
+    use super::*;
+
+    /// A source that fails at its end.
+    struct Failing<'a>(&'a [u8]);
+
+    impl Read for Failing<'_> {
+        fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+            match self.0.read(buffer)? {
+                0 => Err(std::io::Error::new(ErrorKind::UnexpectedEof, "the line is dead")),
+                count => Ok(count),
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_of_the_source_comes_out_as_it_was() {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(b"PAR1").unwrap();
+        let mut text = GzEncoder::new(Vec::new(), Compression::fast());
+        text.write_all(&b"version account-id\n2 111111111111\n".repeat(100)).unwrap();
+        let (gzip, text) = (gzip.finish().unwrap(), text.finish().unwrap());
+        for object in [&b""[..], b"PAR1 and more", &gzip, &text, &text[..text.len() / 2]] {
+            let source = BufReader::with_capacity(20, Failing(object));
+            let error = Decoder::default().decode(source, |_| ControlFlow::Continue(())).unwrap_err();
+            assert!(!error.is_poison());
+            let ObjectError::Source(error) = error else { panic!("{error}") };
+            assert_eq!(error.to_string(), "the line is dead");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! The same records as an object of every kind that is decoded in a way of its own.
+
+use std::io::Write as _;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use flow_log::filter::Filter;
+use support::flowlogs::{Generator, HEADER};
+use support::parquet::Form;
+
+/// An object, and what is left out of it.
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) object: Vec<u8>,
+    pub(crate) filter: Filter,
+}
+
+/// All of them, each with this many records: the same bytes every time. `level` is that of gzip.
+pub(crate) fn cases(records: usize, level: Compression) -> Vec<Case> {
+    let mut generator = Generator::new(1);
+    let flow_log = generator.flow_log("111111111111", "eu-west-3");
+    let log = generator.object(&flow_log, "2026-11-22T00:05:00Z".parse().unwrap(), records);
+    let text = log.text();
+    let quoted = text.replace(" 111111111111 ", " \"111111111111\" ");
+    let gzip = |text: &str| {
+        let mut member = GzEncoder::new(Vec::new(), level);
+        member.write_all(text.as_bytes()).unwrap();
+        member.finish().unwrap()
+    };
+    let (first, second) = text.split_at(text.len() / 2);
+    let parquet = support::parquet::file(HEADER, &log.records, &Form::default()).to_vec();
+    let all = Filter::default();
+    let case = |name, object, filter| Case { name, object, filter };
+    vec![
+        case("default text, as it stands", gzip(&text), all),
+        case("default text, in two members", [gzip(first), gzip(second)].concat(), all),
+        case("default text, filtered", gzip(&text), Filter { internal: true, ..all }),
+        case("text that needs escaping, as it stands", gzip(&quoted), all),
+        case("text in another order, as JSON", gzip(&reversed(&text)), all),
+        case("text that needs escaping, as JSON", gzip(&reversed(&quoted)), all),
+        case("Parquet, as JSON", parquet, all),
+    ]
+}
+
+/// The values of each line in the opposite order.
+fn reversed(text: &str) -> String {
+    text.lines().map(|line| line.split(' ').rev().collect::<Vec<_>>().join(" ") + "\n").collect()
+}
