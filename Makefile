@@ -75,8 +75,9 @@ $(CARGO_FUZZ):
 	cargo install --locked cargo-fuzz@$(CARGO_FUZZ_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
 	rm -rf $(TOOLS)/target
 
-bench: ## Measure how fast objects are decoded and what the whole process costs, beside gzip
+bench: ## Measure how fast objects are decoded, what each step and what the whole process costs, beside gzip
 	cargo bench --locked --package flow-log --bench decode
+	cargo bench --locked --bench steps
 	cargo bench --locked --bench process -- benches/RESULTS.md
 
 manifests: ## Write the manifests, the playbook template and the README's tables anew
