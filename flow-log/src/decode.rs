@@ -18,6 +18,7 @@ use super::record::Places;
 
 pub mod block;
 mod inflate;
+mod lines;
 mod parquet;
 mod source;
 mod spool;
@@ -194,7 +195,7 @@ impl Decoder {
         places: &Places,
         value: impl Fn(usize) -> Option<&'a str>,
     ) -> bool {
-        if places.log_status.and_then(&value) == Some("SKIPDATA") {
+        if places.log_status.and_then(&value).map(str::as_bytes) == Some(text::SKIP_DATA) {
             block.skip_data();
         }
         let reason = self.filter.reason(places, value);

@@ -110,6 +110,11 @@ impl Block {
 }
 
 impl Filling {
+    /// One for the records of `text_bytes` of text.
+    pub(super) fn for_text(text_bytes: usize) -> Self {
+        Self { json: Vec::with_capacity(text_bytes.min(BLOCK_BYTES) / 8 * 9), ..Self::default() }
+    }
+
     /// What was filled in, as a block; what follows goes into the next.
     pub fn finish(&mut self) -> Block {
         // The next one will be about as large; an eighth more spares the copy when it is a little larger.

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use memchr::memmem;
 
 use super::block::{Block, Filling};
+use super::lines::{Line, lines};
 use super::{Decoder, ObjectError, RecordFormat, damage};
-use crate::record::json::is_special;
 use crate::record::{Layout, present};
 
 /// Text that is inflated at a time: large enough that the calls do not count, small enough for the processor's cache.
@@ -17,28 +17,31 @@ const WINDOW_BYTES: usize = 256 * 1024;
 /// A record has some hundred bytes, one with every field and tags a few thousand. A longer line is no record.
 const LINE_BYTES: usize = 1024 * 1024;
 
+/// What `log-status` says in a record that stands for those that AWS dropped.
+pub(super) const SKIP_DATA: &[u8] = b"SKIPDATA";
+
 /// Decodes text that is in memory as a whole, as [`decode`] does.
 pub(super) fn decode_whole(
     text: &[u8],
     decoder: &Decoder,
     mut emit: impl FnMut(Block) -> ControlFlow<()>,
 ) -> Result<(), ObjectError> {
-    let mut lines = Lines::new(decoder);
+    let mut records = Records::new(decoder, text.len());
     let mut rest = text;
     while !rest.is_empty() {
         let newline = |bytes| memchr::memrchr(b'\n', rest.get(..bytes).unwrap_or(rest));
         let whole = match newline(WINDOW_BYTES).or_else(|| newline(LINE_BYTES)) {
             Some(newline) => newline + 1,
             None if rest.len() < LINE_BYTES => rest.len(),
-            None => return Err(ObjectError::LongLine { records: lines.block.end() }),
+            None => return Err(ObjectError::LongLine { records: records.block.end() }),
         };
         let (window, behind) = rest.split_at(whole);
-        if lines.read(window, &mut emit)?.is_break() {
+        if records.read(window, &mut emit)?.is_break() {
             return Ok(());
         }
         rest = behind;
     }
-    lines.block.end_with(emit);
+    records.block.end_with(emit);
     Ok(())
 }
 
@@ -48,13 +51,13 @@ pub(super) fn decode(
     decoder: &Decoder,
     mut emit: impl FnMut(Block) -> ControlFlow<()>,
 ) -> Result<(), ObjectError> {
-    let mut lines = Lines::new(decoder);
+    let mut records = Records::new(decoder, WINDOW_BYTES);
     let mut window = vec![0; WINDOW_BYTES];
     let mut filled = 0;
     loop {
         if filled == window.len() {
             if window.len() >= LINE_BYTES {
-                return Err(ObjectError::LongLine { records: lines.block.end() });
+                return Err(ObjectError::LongLine { records: records.block.end() });
             }
             window.resize(window.len() * 2, 0);
         }
@@ -62,7 +65,7 @@ pub(super) fn decode(
         let count = match text.read(room) {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(damage(error, lines.block.end())),
+            Err(error) => return Err(damage(error, records.block.end())),
         };
         let ended = count == 0;
         let fresh = filled..filled + count;
@@ -70,26 +73,28 @@ pub(super) fn decode(
         // Up to here the lines are whole; a line that the window cuts waits for the rest.
         let newline = memchr::memrchr(b'\n', window.get(fresh.clone()).unwrap_or_default());
         let whole = if ended { filled } else { newline.map_or(0, |newline| fresh.start + newline + 1) };
-        if lines.read(window.get(..whole).unwrap_or_default(), &mut emit)?.is_break() {
+        if records.read(window.get(..whole).unwrap_or_default(), &mut emit)?.is_break() {
             return Ok(());
         }
         window.copy_within(whole..filled, 0);
         filled -= whole;
         if ended {
-            lines.block.end_with(emit);
+            records.block.end_with(emit);
             return Ok(());
         }
     }
 }
 
 /// Turns whole lines into records.
-struct Lines<'a> {
+struct Records<'a> {
     decoder: &'a Decoder,
     layout: Option<Layout>,
     /// Lines go out as they stand.
     stays: bool,
     /// How many values a line has that goes out as it stands and needs not be looked into; `None` if all need.
     plain_values: Option<usize>,
+    /// The last value of a line is the field `log-status`.
+    ends_with_status: bool,
     block: Filling,
     /// How many lines were read.
     number: u64,
@@ -100,20 +105,21 @@ struct Lines<'a> {
 /// What is known of a line before its values are.
 #[derive(Clone, Copy)]
 struct Known {
-    /// Nothing in it needs escaping.
-    is_clean: bool,
-    /// It may say that AWS dropped records.
-    has_skip_data: bool,
+    /// How many values it has.
+    values: usize,
+    /// It is ASCII of which nothing needs escaping.
+    is_plain: bool,
 }
 
-impl<'a> Lines<'a> {
-    fn new(decoder: &'a Decoder) -> Self {
+impl<'a> Records<'a> {
+    fn new(decoder: &'a Decoder, text_bytes: usize) -> Self {
         Self {
             decoder,
             layout: None,
             stays: false,
             plain_values: None,
-            block: Filling::default(),
+            ends_with_status: false,
+            block: Filling::for_text(text_bytes),
             number: 0,
             ends: Vec::new(),
         }
@@ -124,30 +130,16 @@ impl<'a> Lines<'a> {
         text: &[u8],
         emit: &mut impl FnMut(Block) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, ObjectError> {
-        // Nearly all text is ASCII that needs no escaping; one pass over the window proves it for all of its lines.
-        let Look { is_clean, is_ascii } = Look::at(text);
-        let utf8 = |bytes| {
-            std::str::from_utf8(bytes).map_err(|_| ObjectError::NotUtf8 { records: self.block.end() })
-        };
-        let checked = if is_ascii && self.plain_values.is_some() { None } else { Some(utf8(text)?) };
-        let mut skip_data = memmem::find_iter(text, b"SKIPDATA").peekable();
-        // The last line of a file may have no end.
-        let open = !text.is_empty() && !text.ends_with(b"\n");
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', text).chain(open.then_some(text.len())) {
-            let place = start..end;
-            start = end + 1;
-            let line = text.get(place.clone()).unwrap_or_default();
-            let has_skip_data = skip_data.next_if(|place| *place < end).is_some();
-            if is_clean && is_ascii && !has_skip_data && self.is_plain(line) {
+        for Line { place, spaces, is_plain } in lines(text) {
+            let line = text.get(place).unwrap_or_default();
+            let known = Known { values: spaces + 1, is_plain };
+            if is_plain && self.is_usual(line, known.values) {
                 self.number += 1;
                 self.block.push_clean(line);
             } else {
-                let line = match checked {
-                    Some(text) => text.get(place).unwrap_or_default(),
-                    None => std::str::from_utf8(line).unwrap_or_default(),
-                };
-                self.line(line.strip_suffix('\r').unwrap_or(line), Known { is_clean, has_skip_data })?;
+                let line = std::str::from_utf8(line)
+                    .map_err(|_| ObjectError::NotUtf8 { records: self.block.end() })?;
+                self.line(line.strip_suffix('\r').unwrap_or(line), known)?;
             }
             if self.block.is_full() && emit(self.block.finish()).is_break() {
                 return Ok(ControlFlow::Break(()));
@@ -156,10 +148,20 @@ impl<'a> Lines<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Whether a line goes out as it stands, and is no header.
-    fn is_plain(&self, line: &[u8]) -> bool {
-        self.plain_values.is_some_and(|values| spaces(line) + 1 == values)
+    /// Whether a line goes out as it stands, is no header and says nothing of dropped records.
+    fn is_usual(&self, line: &[u8], values: usize) -> bool {
+        self.plain_values == Some(values)
             && line.first().is_some_and(|first| !first.is_ascii_lowercase())
+            && !self.may_skip_data(line)
+    }
+
+    /// Whether a line may say that AWS dropped records.
+    fn may_skip_data(&self, line: &[u8]) -> bool {
+        if self.ends_with_status {
+            line.ends_with(SKIP_DATA)
+        } else {
+            memmem::find(line, SKIP_DATA).is_some()
+        }
     }
 
     /// The lines that follow have this layout.
@@ -169,6 +171,7 @@ impl<'a> Lines<'a> {
             RecordFormat::Auto => layout.is_parsed,
             RecordFormat::Json => false,
         };
+        self.ends_with_status = layout.places.log_status.is_some_and(|place| place + 1 == layout.keys.len());
         self.plain_values = (self.stays && !self.decoder.filter.is_active()).then_some(layout.keys.len());
         self.layout = Some(layout);
     }
@@ -187,14 +190,14 @@ impl<'a> Lines<'a> {
         {
             self.learn(default);
         }
-        let Self { decoder, layout: Some(layout), stays, plain_values, block, ends, .. } = self else {
+        let is_known = self.plain_values.is_some() && !self.may_skip_data(line.as_bytes());
+        let Self { decoder, layout: Some(layout), stays, block, ends, .. } = self else {
             return Err(ObjectError::NotFlowLog);
         };
         let push = |block: &mut Filling| {
-            if known.is_clean { block.push_clean(line.as_bytes()) } else { block.push_escaped(line) }
+            if known.is_plain { block.push_clean(line.as_bytes()) } else { block.push_escaped(line) }
         };
-        let is_complete = spaces(line.as_bytes()) + 1 == layout.keys.len();
-        if !is_complete {
+        if known.values != layout.keys.len() {
             if decoder.format == RecordFormat::Raw {
                 push(block);
             } else {
@@ -202,7 +205,7 @@ impl<'a> Lines<'a> {
             }
             return Ok(());
         }
-        if plain_values.is_some() && !known.has_skip_data {
+        if is_known {
             push(block);
             return Ok(());
         }
@@ -222,7 +225,7 @@ impl<'a> Lines<'a> {
             let Ok(()) = block.push_object(|object| {
                 for (key, end) in layout.keys.iter().zip(ends.iter()) {
                     if let Some(value) = line.get(start..*end).and_then(present) {
-                        object.text(key, value, known.is_clean);
+                        object.text(key, value, known.is_plain);
                     }
                     start = end + 1;
                 }
@@ -231,29 +234,4 @@ impl<'a> Lines<'a> {
         }
         Ok(())
     }
-}
-
-/// What is known of all lines of a window.
-struct Look {
-    /// Nothing but line ends has to be escaped in a JSON string.
-    is_clean: bool,
-    is_ascii: bool,
-}
-
-impl Look {
-    /// Looks at every byte, without a way out in the middle, so that the compiler makes wide instructions of it.
-    fn at(text: &[u8]) -> Self {
-        let (mut special, mut bits) = (0, 0);
-        for byte in text {
-            special |= u8::from(is_special(*byte) & (*byte != b'\n'));
-            bits |= byte;
-        }
-        Self { is_clean: special == 0, is_ascii: bits < 0x80 }
-    }
-}
-
-/// How many spaces there are, counted so that the compiler makes wide instructions of it: this runs for every record.
-fn spaces(line: &[u8]) -> usize {
-    let count = |chunk: &[u8]| chunk.iter().fold(0_u8, |count, byte| count + u8::from(*byte == b' '));
-    line.chunks(255).map(|chunk| usize::from(count(chunk))).sum()
 }
