@@ -5,13 +5,12 @@
 //! overtaken. A snapshot makes entries superfluous; the one before it stays, with the entries since, for the case that
 //! the newer one is damaged.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::pin::pin;
 
-use flate2::Compression;
 use flate2::bufread::GzDecoder;
-use flate2::write::GzEncoder;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use libdeflater::{CompressionLvl, Compressor};
 
 use crate::platform::storage::{Storage, StorageError};
 
@@ -209,10 +208,12 @@ fn number(name: &str) -> Option<u64> {
 
 /// A file is the body in gzip, whose checksum it carries: what was cut or scrambled does not pass for whole.
 pub fn seal(body: &[u8]) -> Vec<u8> {
-    let mut file = GzEncoder::new(Vec::new(), Compression::fast());
-    // Writing into a vector cannot fail.
-    let _ = file.write_all(body);
-    file.finish().unwrap_or_default()
+    let mut compressor = Compressor::new(CompressionLvl::fastest());
+    let mut file = vec![0; compressor.gzip_compress_bound(body.len())];
+    // The bound is that of the compressor itself: the file has room.
+    let length = compressor.gzip_compress(body, &mut file).unwrap_or_default();
+    file.truncate(length);
+    file
 }
 
 /// The body of a file; `None` if it is damaged.
