@@ -90,7 +90,9 @@ fn main() -> ExitCode {
     if let Err(error) = &reports {
         tracing::warn!("errors are not reported to Sentry: {error}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    // One thread waits for the network; decoding and files are on threads of their own. A second one would only be woken
+    // for each message that goes between the two.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return finish(Err(error)),
