@@ -89,6 +89,16 @@ static FILES: LazyLock<[(&str, Vec<u8>); 2]> = LazyLock::new(|| {
 /// The events of a file into the bodies of posts, which are given back at once.
 #[divan::bench(args = FILES.iter().map(|(name, _)| *name))]
 fn chunk(bencher: Bencher, name: &str) {
+    bodies(bencher, name, false);
+}
+
+/// The same, with the bodies compressed.
+#[divan::bench(args = FILES.iter().map(|(name, _)| *name))]
+fn chunk_compressed(bencher: Bencher, name: &str) {
+    bodies(bencher, name, true);
+}
+
+fn bodies(bencher: Bencher, name: &str, compress: bool) {
     let (_, file) = FILES.iter().find(|(file, _)| *file == name).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     bencher
@@ -97,7 +107,8 @@ fn chunk(bencher: Bencher, name: &str) {
         .with_inputs(|| vec![Input::of_text("events", Form::Many, file.clone())])
         .bench_local_values(|inputs| {
             let (cutter_end, mut poster_end) = belt();
-            let cutter = std::thread::spawn(move || cut(inputs, &Envelope::new(&"key".into()), cutter_end));
+            let cutter =
+                std::thread::spawn(move || cut(inputs, &Envelope::new(&"key".into(), compress), cutter_end));
             let mut events = 0;
             while let Some(chunk) = runtime.block_on(poster_end.next()) {
                 events += chunk.events;
