@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt clippy doc deny manifests unit fuzz bench
+.PHONY: help demo test lint fmt clippy doc deny manifests unit fuzz bench picture
 
 CARGO_DENY_VERSION := 0.20.2
 # Tools that the registry gives are kept here, compiled once, away from the project's own target.
@@ -15,8 +15,18 @@ help: ## Say what there is to make
 
 # Not the release build: that takes minutes more, and this is about what arrives, not how fast.
 demo: ## See it work on this machine; make demo ARGS=--help says what there is to choose
-	cargo build --locked --bin aws-flowlogs --example playground
+	@cargo build --locked --bin aws-flowlogs --example playground
 	@cargo run --locked --quiet --example playground -- $(ARGS)
+
+# The picture in the README is what a real run wrote.
+picture: $(TOOLS)/picture ## Draw docs/demo.svg anew, from a run of `make demo`
+	$(MAKE) --no-print-directory demo > target/demo.txt
+	(echo '$$ make demo'; cat target/demo.txt) | $(TOOLS)/picture/bin/python examples/playground/picture.py docs/demo.svg 'make demo'
+
+$(TOOLS)/picture:
+	python3 -m venv $@
+	$@/bin/pip install --quiet --no-deps rich==15.0.0 markdown-it-py==4.0.0 mdurl==0.1.2 pygments==2.19.2 \
+		|| { rm -rf $@; exit 1; }
 
 test: lint unit ## Everything that CI runs: lint, then every test
 
@@ -46,7 +56,7 @@ $(CARGO_DENY):
 	cargo install --locked cargo-deny@$(CARGO_DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
 	rm -rf $(TOOLS)/target
 
-unit: ## Run every test, the ones of the manifests and of the README included
+unit: ## Run every test, the ones of the manifests and of the pages included
 	cargo test --workspace --locked
 
 # The toolchain is the stable one, which has no sanitizer: what is found are panics, wrong results, hangs and greed for
@@ -67,5 +77,5 @@ bench: ## Measure how fast objects are decoded and what the whole process costs,
 	cargo bench --locked --bench decode
 	cargo bench --locked --bench process -- benches/RESULTS.md
 
-manifests: ## Write the manifests, the playbook template and the README's tables anew
+manifests: ## Write the manifests, the playbook template and the tables of the pages anew
 	cargo run --quiet --locked -- manifests --write .

@@ -82,7 +82,10 @@ fn the_command_prints_and_writes_the_same_files() {
     let printed: Value = serde_json::from_slice(&binary(&["manifests"]).stdout).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let page = "before\n<!-- table: trigger -->\nstale\n<!-- end -->\nafter\n";
-    std::fs::write(folder.path().join("README.md"), page).unwrap();
+    std::fs::create_dir(folder.path().join("docs")).unwrap();
+    for name in manifest::PAGES {
+        std::fs::write(folder.path().join(name), page).unwrap();
+    }
     let output = binary(&["manifests", "--write", folder.path().to_str().unwrap()]);
     assert!(output.status.success(), "{output:?}");
     for (name, generated) in manifest::all() {
@@ -90,9 +93,11 @@ fn the_command_prints_and_writes_the_same_files() {
         assert_eq!(printed[name], serde_json::from_str::<Value>(&generated).unwrap());
         assert!(String::from_utf8_lossy(&output.stdout).contains(name), "{output:?}");
     }
-    let page = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
-    assert!(page.starts_with("before\n") && page.ends_with("<!-- end -->\nafter\n"), "{page}");
-    assert!(page.contains("`bucket_name`") && !page.contains("stale"), "{page}");
+    for name in manifest::PAGES {
+        let page = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(page.starts_with("before\n") && page.ends_with("<!-- end -->\nafter\n"), "{page}");
+        assert!(page.contains("`bucket_name`") && !page.contains("stale"), "{page}");
+    }
 
     let file = folder.path().join("README.md/below a file");
     let output = binary(&["manifests", "--write", file.to_str().unwrap()]);
