@@ -30,6 +30,7 @@ RUN if [ "$TARGETARCH" = arm64 ] && [ "$BUILDARCH" != arm64 ]; then \
     fi
 
 FROM toolchain AS build
+ARG TARGETARCH
 WORKDIR /project
 # Dependencies first, in a layer of their own: minutes that a change of a source does not cost again.
 COPY --from=skeleton /skeleton .

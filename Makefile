@@ -1,10 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt clippy doc deny manifests unit fuzz bench picture
+.PHONY: help demo test lint fmt clippy doc deny manifests unit fuzz bench picture container release
 
 CARGO_DENY_VERSION := 0.20.2
 # Tools that the registry gives are kept here, compiled once, away from the project's own target.
 TOOLS := .tools
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
+CARGO_CYCLONEDX_VERSION := 0.5.9
+CARGO_CYCLONEDX := $(TOOLS)/bin/cargo-cyclonedx
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
 # How long each target of `make fuzz` runs.
@@ -28,7 +30,9 @@ $(TOOLS)/picture:
 	$@/bin/pip install --quiet --no-deps rich==15.0.0 markdown-it-py==4.0.0 mdurl==0.1.2 pygments==2.19.2 \
 		|| { rm -rf $@; exit 1; }
 
-test: lint unit ## Everything that CI runs: lint, then every test
+test: lint unit ## Everything that CI runs: lint, then every test, the image included where it can be run
+	@if missing=$$(scripts/can-run-containers); then $(MAKE) --no-print-directory container; \
+	else echo "container: the image was NOT built and NOT tested: $$missing" >&2; fi
 
 lint: fmt clippy doc deny ## Format, clippy, docs and dependencies, all without a warning
 
@@ -58,6 +62,18 @@ $(CARGO_DENY):
 
 unit: ## Run every test, the ones of the manifests and of the pages included
 	cargo test --workspace --locked
+
+# With the binary of the tests: what is tested is the image, and the release takes minutes to compile.
+container: ## Build the image and run the trigger in it; needs root, buildah and runc
+	@missing=$$(scripts/can-run-containers) || { echo "container: $$missing" >&2; exit 1; }
+	cargo test --locked --test container -- --ignored
+
+release: ## Make a release; make release ARGS="--dry-run minor" only says what it would do
+	@scripts/release $(ARGS)
+
+$(CARGO_CYCLONEDX):
+	cargo install --locked cargo-cyclonedx@$(CARGO_CYCLONEDX_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
+	rm -rf $(TOOLS)/target
 
 # The toolchain is the stable one, which has no sanitizer: what is found are panics, wrong results, hangs and greed for
 # memory. New inputs go to target/fuzz; what is worth keeping is put into fuzz/corpus by hand, where `make unit` reads it.

@@ -3,6 +3,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "a test ends at what it did not expect"
 )]
 
@@ -52,6 +53,7 @@ fn faults(text: &str) -> Vec<String> {
     let stages = stages(&all);
     let mut faults = base_faults(&all, &stages);
     for (_, _, instructions) in &stages {
+        faults.extend(argument_faults(instructions));
         for (name, rest) in instructions {
             match name.as_str() {
                 "RUN" => faults.extend(run_faults(rest)),
@@ -120,6 +122,26 @@ fn base_faults(all: &[Instruction], stages: &[(String, Option<String>, Vec<Instr
                 faults.push(format!("two stages are named {alias}"));
             }
             names.push(alias);
+        }
+    }
+    faults
+}
+
+/// Arguments are those of a stage: not every builder hands them on to the stages that are built on it.
+fn argument_faults(instructions: &[Instruction]) -> Vec<String> {
+    let mut known = Vec::new();
+    let mut faults = Vec::new();
+    for (name, rest) in instructions {
+        if name == "ARG" {
+            known.push(rest.split('=').next().unwrap());
+        }
+        for used in rest.split('$').skip(1) {
+            let used = used.trim_start_matches('{');
+            let end = used.find(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+            let used = &used[..end.unwrap_or(used.len())];
+            if !known.contains(&used) {
+                faults.push(format!("{used} is no argument of the stage: {rest}"));
+            }
         }
     }
     faults
@@ -223,6 +245,8 @@ fn each_rule_is_broken_by_a_dockerfile_that_breaks_it() {
         ("STOPSIGNAL SIGTERM\n", "STOPSIGNAL SIGTERM\nRUN true\n", "runs something"),
         ("ARG REVISION\n", "ARG REVISION\nARG REGISTRY_TOKEN\n", "a secret stays"),
         ("org.opencontainers.image.revision", "revision", "no label org.opencontainers.image.revision"),
+        ("ARG REVISION\n", "", "REVISION is no argument of the stage"),
+        ("AS build\nARG TARGETARCH\n", "AS build\nARG A\nWORKDIR /${B}\n", "B is no argument of the stage"),
         ("rm -rf /var/lib/apt/lists/*", "true", "the lists of apt"),
         ("install -y --no-install-recommends", "install -y", "--no-install-recommends"),
         (
