@@ -1,5 +1,6 @@
 //! `scripts/release` on a copy of the project: what it would do, what it changes, what it refuses.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,

@@ -2,6 +2,7 @@
 //!
 //! Needs root, buildah and runc, so these tests are left out unless `make container` asks for them.
 #![allow(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
