@@ -41,10 +41,10 @@ const ACTION_NAME: &str = "Push events to intake";
 #[schemars(title = "Flow log records")]
 #[allow(dead_code, reason = "the trigger writes this as JSON; the type is here for its schema")]
 struct TriggerResults {
-    /// The file that holds the records, as a JSON array; give it to Push events to intake as `events_path`, e.g. {{ node.0['records_path'] }}
+    /// The file that holds the records, as a JSON array, e.g. event.json; give it to Push events to intake as Events file: {{ node.0['records_path'] }}
     #[schemars(title = "File of the records")]
     records_path: String,
-    /// What the file holds: an array with one text for each record
+    /// What the file holds: an array with one text for each record, e.g. a line as AWS wrote it
     #[schemars(title = "Records")]
     records: Option<Vec<String>>,
 }

@@ -167,44 +167,6 @@ fn every_schema_is_valid_in_draft_7_and_needs_no_other_draft() {
     }
 }
 
-#[test]
-fn every_property_tells_a_user_what_to_put_there() {
-    for (name, schema) in schemas() {
-        assert!(schema["title"].as_str().is_some_and(|title| !title.is_empty()), "{name}");
-        let mut titles = HashSet::new();
-        for (property, described) in properties(&schema) {
-            let of = |key: &str| described[key].as_str().unwrap_or_default();
-            assert!(titles.insert(of("title")) && !of("title").is_empty(), "{name} {property}: title");
-            assert!(of("description").len() > 20, "{name} {property}: description");
-            assert!(!of("description").contains('\n'), "{name} {property}: line break in the description");
-            assert!(!of("description").ends_with('.'), "{name} {property}: full stop in the description");
-            assert!(described.get("type").is_some(), "{name} {property}: type");
-            if described["type"] == "integer" && !name.ends_with("results") {
-                assert!(described["minimum"].is_u64(), "{name} {property}: a number without a lower bound");
-                assert!(described["default"].is_u64(), "{name} {property}: a number without a default");
-            }
-        }
-        let required = schema["required"].as_array().unwrap();
-        let order: Vec<bool> = properties(&schema).keys().map(|key| required.contains(&json!(key))).collect();
-        assert!(
-            order.is_sorted_by(|earlier, later| earlier >= later),
-            "{name}: required properties come first"
-        );
-        assert!(required.iter().all(|key| properties(&schema).contains_key(key.as_str().unwrap())), "{name}");
-    }
-}
-
-#[test]
-fn defaults_are_values_that_their_own_schema_takes() {
-    for (name, schema) in schemas() {
-        for (property, described) in properties(&schema) {
-            let Some(default) = described.get("default") else { continue };
-            let validator = jsonschema::draft7::new(described).unwrap();
-            assert!(validator.is_valid(default), "{name} {property}: {default}");
-        }
-    }
-}
-
 /// What playbooks of the modules that this one stands in for carry.
 #[test]
 fn the_forms_take_what_existing_playbooks_hold() {
