@@ -60,7 +60,7 @@ fn faults(text: &str) -> Vec<String> {
                 "ADD" => faults.push(format!("ADD unpacks and downloads, COPY does not: {rest}")),
                 "MAINTAINER" => faults.push("MAINTAINER is a label today".to_owned()),
                 "WORKDIR" if !rest.starts_with('/') => {
-                    faults.push(format!("WORKDIR is not absolute: {rest}"))
+                    faults.push(format!("WORKDIR is not absolute: {rest}"));
                 }
                 "ENTRYPOINT" | "CMD" if !rest.starts_with('[') => {
                     faults.push(format!("{name} needs a shell, which takes the signals: {rest}"));

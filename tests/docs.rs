@@ -24,8 +24,15 @@ fn text(name: &str) -> String {
 }
 
 /// Every page that a reader is led to.
-const PAGES: [&str; 5] =
-    ["README.md", "ARCHITECTURE.md", "GUARANTEES.md", "docs/user.md", "docs/operator.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "GUARANTEES.md",
+    "docs/user.md",
+    "docs/operator.md",
+    "docs/dependencies.md",
+    "docs/release.md",
+];
 
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
