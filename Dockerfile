@@ -1,10 +1,11 @@
 # The image that the platform starts. `docs/release.md` says how it is made; by hand:
 #
-#   docker build --build-arg VERSION=0.1.0 --tag aws-flowlogs .
+#   docker build --build-arg VERSION=<that of Cargo.toml> --tag aws-flowlogs .
 #
-# Both images are pinned by what they hold. The second needs glibc, libgcc and the certificates of public authorities,
-# and has nothing else to start: no shell, no package manager.
-ARG RUST_IMAGE=docker.io/library/rust:1.95.0-slim-bookworm@sha256:d7482085ff5b415f84dba5647ae71606650bdef00db7aeb69f4b3d170c3e4082
+# Both images are pinned by what they hold. The first has a C compiler and make beside Rust, for the allocator and the
+# cryptography. The second has glibc, libgcc and the certificates of public authorities, and nothing else to start: no
+# shell, no package manager.
+ARG RUST_IMAGE=docker.io/library/rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
 
 # What decides about the dependencies, without the sources: it stays the same when only a source changes.
