@@ -48,7 +48,7 @@ COPY --from=build /out/aws-flowlogs /usr/local/bin/aws-flowlogs
 # The first user of an image, as in the platform's own modules: a storage that one of them wrote can be taken over.
 USER 1000:1000
 STOPSIGNAL SIGTERM
-# For the trigger. A run of the action is over before it is asked for the first time, or is left alone.
+# Asks the trigger. A run of the action does not answer: start it with --no-healthcheck where health decides what stays.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s --retries=3 CMD ["/usr/local/bin/aws-flowlogs", "health"]
 ENTRYPOINT ["/usr/local/bin/aws-flowlogs"]
 # The version and the commit come last: they are all that differs between two builds of the same sources.
