@@ -24,12 +24,13 @@ fn text(name: &str) -> String {
 }
 
 /// Every page that a reader is led to.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "GUARANTEES.md",
     "docs/user.md",
     "docs/operator.md",
+    "docs/check.md",
     "docs/dependencies.md",
     "docs/release.md",
 ];
