@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use crate::authority::AUTHORITY;
+
 const BASE: &str = "localhost/base";
 /// What the binary may need beside the kernel: the final image has no more.
 const LIBRARIES: [&str; 3] = ["libc.so.6", "libgcc_s.so.1", "libm.so.6"];
@@ -110,7 +112,7 @@ impl Builder {
         self.buildah(&["mount", &container]).into()
     }
 
-    /// The base: the C library, the loader and certificates, and no program.
+    /// The base: the C library, the loader, the certificate of an authority where Debian keeps them, and no program.
     fn make_base(&self) {
         let base = self.folder.join("base");
         let told = Command::new("ldd").arg(env!("CARGO_BIN_EXE_aws-flowlogs")).output().unwrap();
@@ -125,8 +127,9 @@ impl Builder {
         // The loader has no name, only a path.
         assert!(found.remove(""), "{told}");
         assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), LIBRARIES, "what the binary needs");
-        let certificates = Path::new("etc/ssl/certs/ca-certificates.crt");
-        copy(&Path::new("/").join(certificates), &base.join(certificates));
+        let certificates = base.join("etc/ssl/certs/ca-certificates.crt");
+        std::fs::create_dir_all(certificates.parent().unwrap()).unwrap();
+        std::fs::write(&certificates, &AUTHORITY.certificate).unwrap();
         let recipe = self.folder.join("Dockerfile.base");
         std::fs::write(&recipe, "FROM scratch\nCOPY . /\n").unwrap();
         let (recipe, base) = (recipe.to_str().unwrap(), base.to_str().unwrap());

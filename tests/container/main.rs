@@ -11,6 +11,7 @@
     reason = "a test ends at what it did not expect"
 )]
 
+mod authority;
 mod container;
 mod image;
 
@@ -27,6 +28,7 @@ use support::platform::{Platform, Setup};
 use support::s3::Server;
 use support::{eventually, free_port};
 
+use crate::authority::AUTHORITY;
 use crate::container::Container;
 use crate::image::{Builder, IMAGE, listing, root};
 
@@ -174,11 +176,11 @@ async fn the_trigger_delivers_from_the_image_is_healthy_and_stops() {
         ("module_configuration", account.to_string()),
         ("trigger_configuration", arguments.to_string()),
         ("token", platform.token().to_owned()),
-        ("url_callback", platform.url_callback()),
+        ("url_callback", AUTHORITY.door(&platform.url_callback()).await),
         ("liveness_port", free_port().to_string()),
         ("metrics_port", free_port().to_string()),
     ];
-    let variables = [("AWS_ENDPOINT_URL_S3", server.endpoint_url())];
+    let variables = [("AWS_ENDPOINT_URL_S3", AUTHORITY.door(&server.endpoint_url()).await)];
     let container = Container::new(&IMAGE, "fetch_flowlogs", &values, &variables, storage.path());
     let mut process = container.start();
 
