@@ -106,7 +106,7 @@ fn every_value_is_bounded_where_it_can_be_wrong() {
                     );
                 }
                 Some("array") => {
-                    assert!(described["items"].is_object(), "{name} {property}: a form makes no field")
+                    assert!(described["items"].is_object(), "{name} {property}: a form makes no field");
                 }
                 _ => {}
             }
