@@ -1,13 +1,12 @@
 //! The steps `region`, `list`, `newest` and `get`: whether the account may read the bucket, and what is there.
 
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use super::report::{Step, Told, counted};
-use super::survey::{self, Survey};
+use super::survey::{self, Survey, time_of};
 use crate::config::{ModuleConfiguration, TriggerConfiguration};
 use crate::s3::{Bucket, Object, S3Error, S3Failure};
-use crate::trigger::place::LogName;
 
 /// The start of an object that is read first: enough for the line that names the fields.
 const START_BYTES: u64 = 64 * 1024;
@@ -64,7 +63,7 @@ pub(super) async fn list(bucket: &Bucket, trigger: &TriggerConfiguration) -> Ste
     } else {
         format!("below {}", trigger.prefix)
     };
-    let objects: usize = survey.logs.values().map(Vec::len).sum();
+    let objects: u64 = survey.logs.values().map(|log| log.objects).sum();
     let mut told = if objects == 0 {
         let advice = "look whether the flow log is active and delivers to this bucket (AWS needs some 10 minutes), and \
                       whether the prefix is right";
@@ -88,7 +87,7 @@ pub(super) async fn list(bucket: &Bucket, trigger: &TriggerConfiguration) -> Ste
             }
             (lanes, _) => format!(" in {lanes} folders of account and region"),
         };
-        let found = counted(objects as u64, "object");
+        let found = counted(objects, "object");
         Told::ok(format!("allowed; {least}{found} {below}{}{folders}", since.unwrap_or_default()))
     };
     if let Some(reason) = &survey.loose {
@@ -104,7 +103,7 @@ pub(super) async fn list(bucket: &Bucket, trigger: &TriggerConfiguration) -> Ste
 
 /// Names the newest object and its age.
 pub(super) fn newest(bucket: &Bucket, survey: &Survey) -> Step<Object> {
-    let all = survey.logs.values().flatten();
+    let all = survey.logs.values().map(|log| &log.newest);
     let Some(newest) = all.max_by_key(|object| (object.last_modified, time_of(object))) else {
         return Err(Told::skipped("there is no object"));
     };
@@ -133,11 +132,6 @@ pub(super) async fn get(bucket: &Bucket, object: Object) -> Step<(Object, Bytes)
     let start = bucket.read(&object, 0, length).await.map_err(|error| refused(&error, denied))?;
     let told = Told::ok(format!("allowed, and decrypted if it is encrypted; {} bytes read", start.len()));
     Ok((told, (object, start)))
-}
-
-/// When an object is of: the time in its name, else when S3 took it.
-pub(super) fn time_of(object: &Object) -> Timestamp {
-    LogName::of(&object.key).and_then(|name| name.timestamp()).unwrap_or(object.last_modified)
 }
 
 /// A duration in its one or two largest units, e.g. `3 h 20 min`.

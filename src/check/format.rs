@@ -75,7 +75,8 @@ pub(super) async fn format(
     told = told
         .with("lines_are_parsed", shape.is_parsed)
         .with("events", sample.events)
-        .with("json", sample.json);
+        .with("json", sample.json)
+        .with("skip_data", sample.skip_data);
     if sample.rejected > 0 {
         let (rejected, key) = (sample.rejected, &object.key);
         let advice =

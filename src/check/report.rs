@@ -185,3 +185,22 @@ pub(super) fn print(text: &str) {
 pub(super) fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_and_all_of_them_have_their_time() {
+        let mut report = Report::new(true);
+        let began = Instant::now();
+        for name in ["one", "two", "three", "four"] {
+            let ended = report.step(name, Ok(()), async |()| std::future::pending::<Step<()>>().await).await;
+            assert_eq!(ended, Err(name));
+        }
+        assert_eq!(began.elapsed(), ALL);
+        let skipped = report.step("five", Err::<(), _>("one"), async |()| Ok((Told::ok("done"), ()))).await;
+        assert_eq!(skipped, Err("one"));
+        assert_eq!(report.end(&Map::new()), ["one", "two", "three", "four"]);
+    }
+}

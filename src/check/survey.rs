@@ -2,17 +2,18 @@
 //! walked as the trigger does, then each is listed from the day on that the last two hours lie in.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::s3::{Bucket, ListRequest, Object, Page, S3Error};
 use crate::trigger::discover::lane::{Lane, is_flow_log};
 use crate::trigger::discover::walk::{Layout, Pages, walk};
-use crate::trigger::place::Day;
+use crate::trigger::place::{Day, LogName};
 
 /// Calls in all, and those of them that look for folders.
 pub(super) const CALLS: usize = 100;
@@ -21,14 +22,15 @@ const WALK_CALLS: usize = 40;
 const LOOSE_CALLS: usize = 10;
 /// Folders in which the last day is looked for where there is nothing new anywhere.
 const QUIET_LANES: usize = 5;
-/// What is looked at: AWS publishes every five minutes, so this is some twenty objects of each flow log.
+/// What is looked at, and how often AWS publishes: this is some twenty objects of each flow log.
 const RECENT: SignedDuration = SignedDuration::from_hours(2);
+const SLOT: SignedDuration = SignedDuration::from_mins(5);
 
 /// What was listed.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Objects of each flow log, by the name that its objects begin with; empty for objects that do not tell.
-    pub(super) logs: BTreeMap<String, Vec<Object>>,
+    /// The flow logs, by the name that their objects begin with; empty for objects that do not tell.
+    pub(super) logs: BTreeMap<String, Log>,
     /// The day from which on it was listed; `None` if that differs from folder to folder.
     pub(super) since: Option<Day>,
     /// Folders of an account and region, and how many of them were listed.
@@ -45,6 +47,51 @@ pub(super) struct Survey {
     pub(super) other: Option<String>,
     /// Calls that it took.
     pub(super) calls: usize,
+}
+
+/// What was listed of a flow log.
+#[derive(Debug)]
+pub(super) struct Log {
+    /// Its objects.
+    pub(super) objects: u64,
+    /// Their size together.
+    pub(super) bytes: u64,
+    /// The first and the last time of one.
+    pub(super) first: Timestamp,
+    /// See above.
+    pub(super) last: Timestamp,
+    /// The object that S3 took last.
+    pub(super) newest: Object,
+}
+
+impl Log {
+    /// A flow log of which nothing but this is known.
+    pub(super) fn new(object: Object) -> Self {
+        let time = time_of(&object);
+        Self { objects: 1, bytes: object.body_bytes, first: time, last: time, newest: object }
+    }
+
+    fn add(&mut self, object: Object) {
+        let time = time_of(&object);
+        self.objects += 1;
+        self.bytes += object.body_bytes;
+        self.first = self.first.min(time);
+        self.last = self.last.max(time);
+        if (object.last_modified, time) > (self.newest.last_modified, time_of(&self.newest)) {
+            self.newest = object;
+        }
+    }
+
+    /// What it writes in an hour, by the times of its objects.
+    pub(super) fn bytes_per_hour(&self) -> f64 {
+        let hours = (self.last.duration_since(self.first) + SLOT).as_secs_f64() / 3600.0;
+        self.bytes as f64 / hours
+    }
+}
+
+/// When an object is of: the time in its name, else when S3 took it.
+pub(super) fn time_of(object: &Object) -> Timestamp {
+    LogName::of(&object.key).and_then(|name| name.timestamp()).unwrap_or(object.last_modified)
 }
 
 /// Lists with a limit.
@@ -224,7 +271,10 @@ impl Survey {
     fn take(&mut self, page: Page, prefix: &str) {
         for object in page.objects {
             if object.body_bytes > 0 && is_flow_log(&object.key, prefix) {
-                self.logs.entry(object.place().flow_log).or_default().push(object);
+                match self.logs.entry(object.place().flow_log) {
+                    Entry::Vacant(log) => drop(log.insert(Log::new(object))),
+                    Entry::Occupied(mut log) => log.get_mut().add(object),
+                }
             }
         }
     }

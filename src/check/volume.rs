@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use super::bucket::time_of;
 use super::format::{OBJECT_BYTES, undecodable};
 use super::report::{Step, Told, counted};
 use super::sample::{Sample, Sampler};
@@ -20,8 +18,6 @@ const SAMPLED_BYTES: u64 = 64 * 1024 * 1024;
 /// Flow logs that are named on a terminal, and for machines.
 const NAMED: usize = 5;
 const LISTED: usize = 200;
-/// AWS publishes a file for each of these.
-const SLOT: SignedDuration = SignedDuration::from_mins(5);
 
 /// What was decoded of each flow log.
 pub(super) type Samples = BTreeMap<String, Sample>;
@@ -41,12 +37,10 @@ pub(super) async fn flow_logs(
         samples.insert(object.place().flow_log, sample.clone());
         let sampler = Sampler::new(bucket, trigger);
         let mut room = SAMPLED_BYTES;
-        for (name, objects) in &survey.logs {
-            let last = objects.iter().max_by_key(|object| object.last_modified);
-            let Some(object) = last.filter(|last| last.body_bytes <= room.min(OBJECT_BYTES)) else {
-                continue;
-            };
-            if samples.contains_key(name) || samples.len() > SAMPLED {
+        for (name, log) in &survey.logs {
+            let object = &log.newest;
+            let is_large = object.body_bytes > room.min(OBJECT_BYTES);
+            if is_large || samples.contains_key(name) || samples.len() > SAMPLED {
                 continue;
             }
             room -= object.body_bytes;
@@ -85,31 +79,38 @@ pub(super) async fn flow_logs(
 
 /// Estimates what the flow logs will send.
 pub(super) fn volume(survey: &Survey, samples: &Samples) -> Step<()> {
-    let (mut stored, mut records, mut events, mut event_bytes) = (0, 0, 0, 0);
+    let mut all = Sample::default();
     for sample in samples.values() {
-        stored += sample.stored_bytes;
-        records += sample.records;
-        events += sample.events;
-        event_bytes += sample.event_bytes;
+        all.stored_bytes += sample.stored_bytes;
+        all.records += sample.records;
+        all.events += sample.events;
+        all.event_bytes += sample.event_bytes;
     }
-    let stored_per_hour: f64 = survey.logs.values().map(|objects| bytes_per_hour(objects)).sum();
-    if stored == 0 || survey.logs.is_empty() {
+    if all.stored_bytes == 0 || survey.logs.is_empty() {
         return Err(Told::skipped("nothing was decoded"));
     }
     // Folders that the limit of calls left out are taken to be like those that were listed.
     let scale = if survey.looked > 0 { survey.lanes as f64 / survey.looked as f64 } else { 1.0 };
-    let per_hour = |part: u64| stored_per_hour * scale * part as f64 / stored as f64;
-    let (records_per_hour, events_per_hour) = (per_hour(records), per_hour(events));
-    let gb_per_day = per_hour(event_bytes) * 24.0 / 1e9;
-    let filtered = if events < records {
+    let per_hour = |part: fn(&Sample) -> u64| {
+        let of_each = survey.logs.iter().map(|(name, log)| {
+            // A flow log of which nothing was decoded is taken to be like the others.
+            let sample = samples.get(name).unwrap_or(&all);
+            log.bytes_per_hour() * part(sample) as f64 / sample.stored_bytes as f64
+        });
+        of_each.sum::<f64>() * scale
+    };
+    let records_per_hour = per_hour(|sample| sample.records);
+    let events_per_hour = per_hour(|sample| sample.events);
+    let gb_per_day = per_hour(|sample| sample.event_bytes) * 24.0 / 1e9;
+    let filtered = if all.events < all.records {
         format!(", of which {} go out", rounded(events_per_hour))
     } else {
         String::new()
     };
-    let objects: usize = survey.logs.values().map(Vec::len).sum();
+    let objects: u64 = survey.logs.values().map(|log| log.objects).sum();
     let basis = format!(
         "from the sizes of {} and {} decoded",
-        counted(objects as u64, "object"),
+        counted(objects, "object"),
         counted(samples.len() as u64, "object")
     );
     let least = if survey.is_cut { "at least " } else { "about " };
@@ -121,15 +122,6 @@ pub(super) fn volume(survey: &Survey, samples: &Samples) -> Step<()> {
     let told = Told::ok(found).with("records_per_hour", records_per_hour.round());
     let told = told.with("events_per_hour", events_per_hour.round()).with("intake_gb_per_day", gb_per_day);
     Ok((told.with("objects", objects).with("decoded", samples.len()), ()))
-}
-
-/// What a flow log writes in an hour, by the times of its objects.
-fn bytes_per_hour(objects: &[Object]) -> f64 {
-    let times = objects.iter().map(time_of);
-    let Some((first, last)) = times.clone().min().zip(times.max()) else { return 0.0 };
-    let hours = (last.duration_since(first) + SLOT).as_secs_f64() / 3600.0;
-    let bytes: u64 = objects.iter().map(|object| object.body_bytes).sum();
-    bytes as f64 / hours
 }
 
 /// What a flow log's name says.
@@ -190,32 +182,38 @@ fn size(gb: f64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::super::survey;
     use super::*;
 
-    fn object(minute: u32, body_bytes: u64) -> Object {
-        let name = format!("1_vpcflowlogs_r_fl-1_20261122T{:02}{:02}Z_x.log.gz", minute / 60, minute % 60);
-        let last_modified = "2026-11-23T00:00:00Z".parse().unwrap();
-        Object { key: name, body_bytes, last_modified, etag: None }
-    }
-
     #[test]
-    fn an_estimate_goes_by_the_times_in_the_names() {
-        let objects: Vec<Object> = (0..24).map(|slot| object(slot * 5, 1_000)).collect();
-        assert!((bytes_per_hour(&objects) - 12_000.0).abs() < 0.1);
-        let sample =
-            Sample { stored_bytes: 1_000, records: 100, events: 50, event_bytes: 5_000, ..Sample::default() };
-        let survey = Survey {
-            logs: BTreeMap::from([("1_vpcflowlogs_r_fl-1".to_owned(), objects)]),
-            lanes: 4,
-            looked: 2,
-            ..Survey::default()
+    fn an_estimate_goes_by_the_times_of_the_objects_and_by_what_was_decoded() {
+        let time: Timestamp = "2026-11-23T00:00:00Z".parse().unwrap();
+        let log = || {
+            let newest = Object { key: "x".to_owned(), body_bytes: 1_000, last_modified: time, etag: None };
+            // 24 objects of five minutes each.
+            let last = time + SignedDuration::from_mins(115);
+            survey::Log { objects: 24, bytes: 24_000, last, ..survey::Log::new(newest) }
         };
-        let (told, ()) = volume(&survey, &BTreeMap::from([("x".to_owned(), sample)])).unwrap();
+        assert!((log().bytes_per_hour() - 12_000.0).abs() < 0.1);
+        let sample = |records| Sample {
+            stored_bytes: 1_000,
+            records,
+            events: 50,
+            event_bytes: 5_000,
+            ..Sample::default()
+        };
+        let logs = BTreeMap::from(["one", "two", "three"].map(|name| (name.to_owned(), log())));
+        let survey = Survey { logs, lanes: 4, looked: 2, ..Survey::default() };
+        let samples = BTreeMap::from([("one".to_owned(), sample(100)), ("two".to_owned(), sample(300))]);
+        let (told, ()) = volume(&survey, &samples).unwrap();
         let told = serde_json::to_value(told).unwrap();
-        // 12,000 bytes of objects an hour are 1200 records, and twice that with the folders that were not listed.
-        assert_eq!(told["details"]["records_per_hour"], 2_400.0);
-        assert_eq!(told["details"]["events_per_hour"], 1_200.0);
-        assert_eq!(told["details"]["intake_gb_per_day"], 0.00288);
+        // 12,000 bytes of objects an hour are 1200, 3600, and as a mean of both 2400 records; twice that with the
+        // folders that were not listed.
+        assert_eq!(told["details"]["records_per_hour"], 14_400.0);
+        assert_eq!(told["details"]["events_per_hour"], 3_600.0);
+        assert_eq!(told["details"]["intake_gb_per_day"], 0.00864);
         assert!(volume(&survey, &Samples::new()).is_err());
     }
 

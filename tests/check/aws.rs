@@ -71,6 +71,16 @@ async fn sts_out_of_reach_is_no_failure_because_the_trigger_does_not_need_it() {
 }
 
 #[tokio::test]
+async fn s3_out_of_reach_is_told() {
+    let world = World::new().await;
+    let port = support::free_port().to_string();
+    let gone = format!("http://127.0.0.1:{port}");
+    let checked = world.check_as(world.module().env("AWS_ENDPOINT_URL_S3", gone)).await;
+    checked.is("region", "failed", &["no answer", "reaches S3"]);
+    checked.are_skipped(&READING, "region");
+}
+
+#[tokio::test]
 async fn a_bucket_that_is_missing_or_elsewhere_is_told() {
     let mut world = World::new().await;
     world.s3.set_region(BUCKET, "us-east-2");

@@ -132,6 +132,19 @@ async fn a_bucket_for_a_storage_is_written_into_and_left_empty() {
 }
 
 #[tokio::test]
+async fn an_order_to_stop_is_obeyed_while_the_platform_hangs() {
+    let world = well().await;
+    world.platform.script(Endpoint::Secrets).always(Fault::Hang);
+    let mut process = world.module().start();
+    let asked = || !world.platform.received().is_empty();
+    assert!(support::eventually(std::time::Duration::from_secs(30), asked).await);
+    process.interrupt();
+    let exit = process.exited(std::time::Duration::from_secs(10)).await.expect("it ends");
+    assert_eq!(exit.code(), Some(1));
+    assert!(process.stderr().contain("the check was stopped"), "{}", process.stderr().text());
+}
+
+#[tokio::test]
 async fn wrong_usage_is_told_with_the_usage() {
     let world = World::new().await;
     let (code, stdout, stderr) = world.run(world.module().argument("--yaml")).await;
