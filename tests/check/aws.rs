@@ -204,6 +204,28 @@ async fn parquet_and_lines_that_the_parser_does_not_read_go_out_as_json() {
 }
 
 #[tokio::test]
+async fn of_a_day_in_folders_of_hours_only_the_last_ones_are_looked_at_where_it_is_long() {
+    let mut world = World::new().await;
+    let now: Timestamp = "2026-11-20T23:30:00Z".parse().unwrap();
+    world.s3.clock().set_fixed(now);
+    for number in 1..=5 {
+        let log = FlowLog::new("111111111111", "eu-west-3", &format!("fl-{number:017x}")).hourly();
+        for slot in 1..=282 {
+            let object = world.generator.object(&log, now - SignedDuration::from_mins(slot * 5), 1);
+            let time = now - SignedDuration::from_mins(slot * 5);
+            world.s3.put_at(BUCKET, &object.key, object.body(), time);
+        }
+    }
+    let checked = world.check().await;
+    // From 21:00 to 23:25, in a call for each folder above, one that shows the hours and one for them.
+    checked.is("list", "ok", &["150 objects"]);
+    assert_eq!(checked.step("list")["details"]["calls"], 4);
+    assert_eq!(checked.step("list")["details"]["is_complete"], true);
+    let newest = checked.step("newest")["details"]["key"].as_str().unwrap().to_owned();
+    assert!(newest.contains("20261120T2325Z"), "{newest}");
+}
+
+#[tokio::test]
 async fn a_bucket_with_many_flow_logs_takes_a_hundred_calls_to_list_at_most() {
     let mut world = World::new().await;
     let now: Timestamp = "2026-11-20T23:30:00Z".parse().unwrap();
