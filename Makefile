@@ -1,10 +1,12 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt clippy doc deny manifests unit instructions instructions-anew fuzz bench
+.PHONY: help demo test lint fmt clippy doc deny manifests unit instructions instructions-anew fuzz bench picture container release
 
 CARGO_DENY_VERSION := 0.20.2
 # Tools that the registry gives are kept here, compiled once, away from the project's own target.
 TOOLS := .tools
 CARGO_DENY := $(TOOLS)/bin/cargo-deny
+CARGO_CYCLONEDX_VERSION := 0.5.9
+CARGO_CYCLONEDX := $(TOOLS)/bin/cargo-cyclonedx
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(TOOLS)/bin/cargo-fuzz
 # How long each target of `make fuzz` runs.
@@ -15,10 +17,22 @@ help: ## Say what there is to make
 
 # Not the release build: that takes minutes more, and this is about what arrives, not how fast.
 demo: ## See it work on this machine; make demo ARGS=--help says what there is to choose
-	cargo build --locked --bin aws-flowlogs --example playground
+	@cargo build --locked --bin aws-flowlogs --example playground
 	@cargo run --locked --quiet --example playground -- $(ARGS)
 
-test: lint unit instructions ## Everything that CI runs: lint, then every test, then the count of instructions
+# The picture in the README is what a real run wrote.
+picture: $(TOOLS)/picture ## Draw docs/demo.svg anew, from a run of `make demo`
+	$(MAKE) --no-print-directory demo > target/demo.txt
+	(echo '$$ make demo'; cat target/demo.txt) | $(TOOLS)/picture/bin/python examples/playground/picture.py docs/demo.svg 'make demo'
+
+$(TOOLS)/picture:
+	python3 -m venv $@
+	$@/bin/pip install --quiet --no-deps rich==15.0.0 markdown-it-py==4.0.0 mdurl==0.1.2 pygments==2.19.2 \
+		|| { rm -rf $@; exit 1; }
+
+test: lint unit instructions ## Everything that CI runs: lint, every test, the count of instructions, the image where it can be run
+	@if missing=$$(scripts/can-run-containers); then $(MAKE) --no-print-directory container; \
+	else echo "container: the image was NOT built and NOT tested: $$missing" >&2; fi
 
 lint: fmt clippy doc deny ## Format, clippy, docs and dependencies, all without a warning
 
@@ -46,7 +60,7 @@ $(CARGO_DENY):
 	cargo install --locked cargo-deny@$(CARGO_DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
 	rm -rf $(TOOLS)/target
 
-unit: ## Run every test, the ones of the manifests and of the README included
+unit: ## Run every test, the ones of the manifests and of the pages included
 	cargo test --workspace --locked
 
 # The whole workspace is named so that dependencies are those that the tests were compiled with. The crate that decodes is
@@ -60,6 +74,18 @@ instructions: ## Count the instructions that decoding takes; needs valgrind
 
 instructions-anew: ## Write the table of these instructions anew, after a change that is worth it
 	$(COUNT) -- --write
+
+# With the binary of the tests: what is tested is the image, and the release takes minutes to compile.
+container: ## Build the image and run the trigger in it; needs root, buildah and runc
+	@missing=$$(scripts/can-run-containers) || { echo "container: $$missing" >&2; exit 1; }
+	cargo test --locked --test container -- --ignored
+
+release: ## Make a release; make release ARGS="--dry-run minor" only says what it would do
+	@scripts/release $(ARGS)
+
+$(CARGO_CYCLONEDX):
+	cargo install --locked cargo-cyclonedx@$(CARGO_CYCLONEDX_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
+	rm -rf $(TOOLS)/target
 
 # The toolchain is the stable one, which has no sanitizer: what is found are panics, wrong results, hangs and greed for
 # memory. New inputs go to target/fuzz; what is worth keeping is put into fuzz/corpus by hand, where `make unit` reads it.
@@ -80,5 +106,5 @@ bench: ## Measure how fast objects are decoded, what each step and what the whol
 	cargo bench --locked --bench steps
 	cargo bench --locked --bench process -- benches/RESULTS.md
 
-manifests: ## Write the manifests, the playbook template and the README's tables anew
+manifests: ## Write the manifests, the playbook template and the tables of the pages anew
 	cargo run --quiet --locked -- manifests --write .

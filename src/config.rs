@@ -20,46 +20,53 @@ mod records;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(title = "Flow logs in a bucket")]
 pub struct TriggerArguments {
-    /// The name of the S3 bucket that the flow logs are delivered to, without s3://, e.g. acme-flow-logs
+    /// The name of the S3 bucket that the flow logs are delivered to, without s3:// and without a path, e.g. acme-flow-logs
     #[schemars(title = "Bucket", length(min = 1))]
+    #[schemars(extend("pattern" = "^(arn:.+|[^/]+)$"))]
     pub bucket_name: String,
-    /// Read only the objects whose key begins with this text, e.g. AWSLogs/111122223333/vpcflowlogs/; leave it empty for all flow logs in the bucket
+    /// Read only the objects whose key begins with this text, e.g. AWSLogs/111122223333/vpcflowlogs/ for one account; leave it empty for all flow logs in the bucket
     #[serde(default)]
     #[schemars(title = "Prefix")]
     pub prefix: String,
-    /// Where to begin when the trigger starts for the first time: now, beginning (everything that the bucket holds), or a time such as 2026-11-01T00:00:00Z
+    /// Where to begin at the very first start: now (what AWS writes from then on), beginning (everything that the bucket holds), or a time, e.g. 2026-11-01T00:00:00Z
     #[serde(default = "default_start_from")]
     #[schemars(title = "Start from")]
+    #[schemars(extend("pattern" = START_FROM, "examples" = ["now", "beginning", "2026-11-01T00:00:00Z"]))]
     pub start_from: String,
-    /// How often to look for new objects, in seconds
-    #[serde(default = "default_frequency")]
-    #[schemars(title = "Frequency", range(min = 1))]
-    pub frequency: u32,
-    /// How many records a playbook run gets at most; fewer, fuller runs are better
-    #[serde(default = "default_chunk_size")]
-    #[schemars(title = "Records per run", range(min = 1))]
-    pub chunk_size: u32,
-    /// How many hours late an object may come to be found by the next poll; what comes later is found as well, but by a slow sweep. Each day more is listed at every poll
-    #[serde(default = "default_late_window_hours")]
-    #[schemars(title = "Late objects", range(min = 1))]
-    pub late_window_hours: u32,
-    /// How records are sent: auto (the line as AWS wrote it where the intake understands it, otherwise JSON), raw (always the line) or json (always JSON)
-    #[serde(default = "default_record_format")]
-    #[schemars(title = "Form of the records", extend("enum" = records::FORMATS))]
-    pub record_format: String,
-    /// Leave out traffic between private addresses, which is never sent then; it is often most of the traffic
+    /// Leave out traffic between private addresses, e.g. from 10.0.0.5 to 10.0.1.7: it is never sent then; it is often most of the traffic
     #[serde(default)]
     #[schemars(title = "Leave out internal traffic")]
     pub exclude_internal_traffic: bool,
     /// Which traffic to send: ACCEPT (what was let through), REJECT (what was not), or both
     #[serde(default = "default_actions")]
-    #[schemars(title = "Actions", extend("items" = {"type": "string", "enum": records::ACTIONS}))]
+    #[schemars(title = "Accepted and rejected traffic", extend("items" = {"type": "string", "enum": records::ACTIONS}))]
+    #[schemars(extend("minItems" = 1, "uniqueItems" = true, "examples" = [["REJECT"]]))]
     pub actions: Vec<String>,
-    /// Leave out records that only say that there was no traffic (NODATA)
+    /// Leave out records that only say that there was no traffic, i.e. those with the log status NODATA
     #[serde(default)]
     #[schemars(title = "Leave out empty intervals")]
     pub exclude_no_data: bool,
+    /// How records are sent: auto (the line as AWS wrote it where the intake understands it, otherwise JSON), raw (always the line) or json (always JSON)
+    #[serde(default = "default_record_format")]
+    #[schemars(title = "Form of the records", extend("enum" = records::FORMATS))]
+    pub record_format: String,
+    /// How many seconds from one look for new objects to the next, e.g. 300: AWS writes every 5 to 10 minutes; each look costs a LIST call or two for each account and region
+    #[serde(default = "default_frequency")]
+    #[schemars(title = "Seconds between polls", range(min = 1, max = 86_400), extend("examples" = [300]))]
+    pub frequency: u32,
+    /// How many records a playbook run gets at most, e.g. 50000; fewer, fuller runs are better, and a run never gets more than 16 MiB
+    #[serde(default = "default_chunk_size")]
+    #[schemars(title = "Records per run", range(min = 1, max = 1_000_000), extend("examples" = [50_000]))]
+    pub chunk_size: u32,
+    /// How many hours late an object may come to be found by the next poll, e.g. 48; what comes later is found as well, but by a slow sweep. Each day more is listed at every poll
+    #[serde(default = "default_late_window_hours")]
+    #[schemars(title = "Hours that objects may be late", range(min = 1, max = 8_760), extend("examples" = [48]))]
+    pub late_window_hours: u32,
 }
+
+/// What a form takes for `start_from`; [`StartFrom`] takes other ways to write a time as well.
+const START_FROM: &str =
+    r"^(now|beginning|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2}))$";
 
 fn default_start_from() -> String {
     "now".to_owned()
@@ -222,15 +229,16 @@ fn problem_with(value: &mut Value, schema: &Value) -> Option<String> {
         Value::Object(_) => "object",
     };
     let minimum = schema.get("minimum").and_then(Value::as_f64);
+    let maximum = schema.get("maximum").and_then(Value::as_f64).unwrap_or_else(|| u32::MAX.into());
     let below = value.as_f64().zip(minimum).is_some_and(|(number, minimum)| number < minimum);
-    let too_large = value.as_u64().is_some_and(|number| number > u64::from(u32::MAX));
+    let too_large = value.as_f64().is_some_and(|number| number > maximum);
     let shortest = schema.get("minLength").and_then(Value::as_u64);
     let empty = shortest.is_some_and(|shortest| shortest > 0)
         && value.as_str().is_some_and(|text| text.trim().is_empty());
     if expected == "integer" && (found != expected || below || too_large) {
         let least = minimum.unwrap_or(0.0);
         let found = if found == expected { "a number out of range" } else { article(found) };
-        Some(format!("must be a whole number of at least {least}, but is {found}"))
+        Some(format!("must be a whole number of at least {least} and at most {maximum}, but is {found}"))
     } else if found != expected {
         Some(format!("must be {}, but is {}", article(expected), article(found)))
     } else {
@@ -341,6 +349,13 @@ mod tests {
             (json!({"bucket_name": "logs", "chunk_size": -5}), "`chunk_size`", "at least 1"),
             (json!({"bucket_name": "logs", "chunk_size": 1e99}), "`chunk_size`", "whole number"),
             (json!({"bucket_name": "logs", "late_window_hours": 0}), "`late_window_hours`", "at least 1"),
+            (
+                json!({"bucket_name": "logs", "late_window_hours": 8761}),
+                "`late_window_hours`",
+                "at most 8760",
+            ),
+            (json!({"bucket_name": "logs", "frequency": 86401}), "`frequency`", "at most 86400"),
+            (json!({"bucket_name": "logs", "chunk_size": 1_000_001}), "`chunk_size`", "at most 1000000"),
             (json!({"bucket_name": "logs", "frequency": "often"}), "`frequency`", "but is text"),
             (json!({"bucket_name": "logs", "start_from": "yesterday"}), "`start_from`", "`beginning`"),
         ] {

@@ -4,6 +4,7 @@
 //! the parts fit together.
 
 pub mod action;
+pub mod check;
 pub mod config;
 pub mod manifest;
 pub mod platform;

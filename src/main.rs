@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aws_flowlogs::platform::error_reports;
 use aws_flowlogs::platform::logs::LogQueue;
 use aws_flowlogs::platform::values::Values;
+use aws_flowlogs::platform::{error_reports, health};
 use aws_flowlogs::shutdown::Shutdown;
-use aws_flowlogs::{action, manifest, trigger, validate};
+use aws_flowlogs::{action, check, manifest, trigger, validate};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -38,6 +38,16 @@ enum Command {
     /// Prove that the account's keys and region work
     #[command(name = "validate_module_configuration")]
     ValidateModuleConfiguration,
+    /// Walk the way of the flow logs with the trigger's configuration, say what works and what to do; sends nothing
+    #[command(name = "check")]
+    Check {
+        /// Print the report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ask the trigger of this container whether it is healthy
+    #[command(name = "health")]
+    Health,
     /// Print the manifests that the playbook editor reads, or write them into a folder
     #[command(name = "manifests")]
     Manifests {
@@ -54,6 +64,8 @@ impl Command {
             Self::FetchFlowlogs => (manifest::TRIGGER_COMMAND, Some("trigger")),
             Self::PushEvents => (manifest::ACTION_COMMAND, Some("action")),
             Self::ValidateModuleConfiguration => ("validate_module_configuration", None),
+            Self::Check { .. } => ("check", None),
+            Self::Health => ("health", None),
             Self::Manifests { .. } => ("manifests", None),
         }
     }
@@ -72,17 +84,32 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    if let Command::Manifests { write } = command {
-        return finish(manifest::run(write.as_deref()).map(|text| {
-            use std::io::Write as _;
-            let _ = std::io::stdout().write_all(text.as_bytes());
-        }));
+    match command {
+        Command::Manifests { write } => finish(manifest::run(write.as_deref()).map(|text| print(&text))),
+        Command::Health => finish(ask_health(&Values::of_process())),
+        command => run_with_logs(&command),
     }
+}
+
+/// Asks the trigger of this container, often: the smallest runtime will do, and no log.
+fn ask_health(values: &Values) -> Result<(), Box<dyn std::error::Error>> {
+    let port = values.port("liveness_port", health::LIVENESS_PORT)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let told = runtime.block_on(health::ask(port))?;
+    print(&format!("healthy: {told}\n"));
+    Ok(())
+}
+
+/// Runs a command that logs what it does.
+fn run_with_logs(command: &Command) -> ExitCode {
     let (values, logs) = (Values::of_process(), LogQueue::default());
     let (name, kind) = command.node();
-    let reports = error_reports::start(&values, name, kind);
+    // A check tells on its own stdout and nobody else.
+    let is_check = matches!(command, Command::Check { .. });
+    let reports = if is_check { Ok(None) } else { error_reports::start(&values, name, kind) };
+    let level = if is_check { "warn" } else { "info" };
     tracing_subscriber::registry()
-        .with(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info")))
+        .with(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level)))
         .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false))
         .with(logs.clone())
         .with(error_reports::layer())
@@ -97,7 +124,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return finish(Err(error)),
     };
-    let ended = runtime.block_on(run(&command, &values, logs));
+    let ended = runtime.block_on(run(command, &values, logs));
     // Threads that decode what nobody waits for any more must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     finish(ended)
@@ -109,9 +136,16 @@ async fn run(command: &Command, values: &Values, logs: LogQueue) -> Result<(), B
         Command::FetchFlowlogs => trigger::run(values, logs, &shutdown).await?,
         Command::PushEvents => action::run(values, &logs, &shutdown).await?,
         Command::ValidateModuleConfiguration => validate::run(values, &logs, &shutdown).await?,
-        Command::Manifests { .. } => {}
+        Command::Check { json } => check::run(values, *json, &shutdown).await?,
+        Command::Health | Command::Manifests { .. } => {}
     }
     Ok(())
+}
+
+/// Prints on stdout. Whoever reads it may have gone away: that is no reason to fail.
+fn print(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn finish<E: std::fmt::Display>(ended: Result<(), E>) -> ExitCode {

@@ -41,13 +41,16 @@ const ACTION_NAME: &str = "Push events to intake";
 #[schemars(title = "Flow log records")]
 #[allow(dead_code, reason = "the trigger writes this as JSON; the type is here for its schema")]
 struct TriggerResults {
-    /// The file that holds the records, as a JSON array; give it to Push events to intake as `events_path`, e.g. {{ node.0['records_path'] }}
+    /// The file that holds the records, as a JSON array, e.g. event.json; give it to Push events to intake as Events file: {{ node.0['records_path'] }}
     #[schemars(title = "File of the records")]
     records_path: String,
-    /// What the file holds: an array with one text for each record
+    /// What the file holds: an array with one text for each record, e.g. a line as AWS wrote it
     #[schemars(title = "Records")]
     records: Option<Vec<String>>,
 }
+
+/// The pages that have generated tables, by their paths in the repository.
+pub const PAGES: [&str; 2] = ["README.md", "docs/user.md"];
 
 /// Every generated file: its path in the repository, and its text.
 pub fn all() -> Vec<(&'static str, String)> {
@@ -62,7 +65,7 @@ pub fn all() -> Vec<(&'static str, String)> {
 }
 
 /// The command `manifests`. Without a folder, the text is every file under its name, as one JSON object. With one, the
-/// files are written there, the tables of its README.md are renewed, and the text says what was written.
+/// files are written there, the tables of its [`PAGES`] are renewed, and the text says what was written.
 ///
 /// # Errors
 /// When a file cannot be read or written; the message names it.
@@ -84,14 +87,15 @@ pub fn run(write: Option<&Path>) -> io::Result<String> {
         std::fs::write(&path, text).map_err(|error| naming(&path, &error))?;
         let _ = writeln!(written, "{}", path.display());
     }
-    let readme = folder.join("README.md");
-    match std::fs::read_to_string(&readme) {
-        Ok(text) => {
-            std::fs::write(&readme, with_tables(&text)).map_err(|error| naming(&readme, &error))?;
-            let _ = writeln!(written, "{} (tables)", readme.display());
+    for page in PAGES.map(|page| folder.join(page)) {
+        match std::fs::read_to_string(&page) {
+            Ok(text) => {
+                std::fs::write(&page, with_tables(&text)).map_err(|error| naming(&page, &error))?;
+                let _ = writeln!(written, "{} (tables)", page.display());
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(naming(&page, &error)),
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(naming(&readme, &error)),
     }
     Ok(written)
 }
@@ -99,6 +103,7 @@ pub fn run(write: Option<&Path>) -> io::Result<String> {
 /// The text of a page with what stands between its markers, e.g. `<!-- table: trigger -->` and `<!-- end -->`, renewed.
 pub fn with_tables(page: &str) -> String {
     let tables = [
+        ("options", tables::short(&form::<TriggerArguments>())),
         ("account", tables::of(&form::<ModuleConfiguration>(), &ModuleConfiguration::SECRETS)),
         ("trigger", tables::of(&form::<TriggerArguments>(), &[])),
         ("action", tables::of(&form::<PushArguments>(), &[])),

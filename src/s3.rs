@@ -53,6 +53,11 @@ pub trait Store: std::fmt::Debug + Send + Sync {
 
     /// The time by the store's clock, as its last answer showed it; the local time before the first answer.
     fn now(&self) -> Timestamp;
+
+    /// The region that the bucket is in; `None` if the store does not say.
+    fn region(&self) -> Answer<'_, Option<String>> {
+        async { Ok(None) }.boxed()
+    }
 }
 
 /// What a [`Store`] answers, some time.
@@ -179,6 +184,13 @@ impl Bucket {
         Ok(body)
     }
 
+    /// The region that the bucket is in, e.g. `eu-west-3`, whichever region was asked; `None` if S3 does not say. It may
+    /// say so even where it allows nothing else.
+    pub async fn region(&self) -> Result<Option<String>, S3Error> {
+        self.count("head");
+        self.store.region().await
+    }
+
     fn count(&self, operation: &'static str) {
         self.metrics.s3_calls.get_or_create(&Operation { operation }).inc();
     }
@@ -233,6 +245,30 @@ impl Store for S3 {
 
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    fn region(&self) -> Answer<'_, Option<String>> {
+        let asked = async move {
+            let error = match self.client.head_bucket().bucket(&*self.bucket).send().await {
+                Ok(answer) => return Ok(answer.bucket_region),
+                Err(error) => error,
+            };
+            let answer = error.raw_response();
+            let region = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region"));
+            if let Some(region) = region {
+                return Ok(Some(region.to_owned()));
+            }
+            // The answer to a HEAD has no body that could say more than the status.
+            match answer.map(|answer| answer.status().as_u16()) {
+                Some(403) => Ok(None),
+                Some(404) => {
+                    let detail = "there is no such bucket (HTTP 404)".to_owned();
+                    Err(S3Error::new("head", &self.bucket, "", detail, S3Failure::NoBucket))
+                }
+                _ => Err(S3Error::from_sdk("head", &self.bucket, "", &error)),
+            }
+        };
+        asked.boxed()
     }
 }
 

@@ -79,7 +79,8 @@ pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result
     let storage = Storage::from_values(values)?;
     let health = Health::new();
     let (metrics, registry) = Metrics::new();
-    let (liveness, exporter) = (values.port("liveness_port", 8000)?, values.port("metrics_port", 8020)?);
+    let (liveness, exporter) =
+        (values.port("liveness_port", health::LIVENESS_PORT)?, values.port("metrics_port", 8020)?);
     tokio::spawn(health::serve_health(health.clone(), liveness, shutdown.clone()));
     tokio::spawn(health::serve_metrics(registry, exporter, shutdown.clone()));
     let forwarding = tokio::spawn(logs.forward(callback.clone(), shutdown.clone()));

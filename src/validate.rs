@@ -125,18 +125,25 @@ pub async fn run(values: &Values, _logs: &LogQueue, shutdown: &Shutdown) -> Resu
 
 /// Who the key belongs to.
 #[derive(Debug, PartialEq, Eq)]
-struct Identity {
-    account: String,
-    arn: String,
+pub struct Identity {
+    /// Twelve digits.
+    pub account: String,
+    /// The user's ARN.
+    pub arn: String,
 }
 
 async fn check(callback: &Callback, values: &Values, shutdown: &Shutdown) -> Result<Identity, AccountError> {
     let running = json!({"status": "running"});
     let secrets = shutdown.race(callback.begin(&running, shutdown)).await?.map_err(AccountError::Platform)?;
     let account = ModuleConfiguration::read(values.required_json("module_configuration")?, secrets)?;
+    shutdown.race(identify(&account, values)).await?
+}
+
+/// Asks STS who the account's key belongs to; takes 20 s at most.
+pub async fn identify(account: &ModuleConfiguration, values: &Values) -> Result<Identity, AccountError> {
     let endpoint = endpoint(values)?;
-    check_form(&account, endpoint.is_some())?;
-    let called = shutdown.race(client(&account, endpoint.as_deref()).get_caller_identity().send()).await?;
+    check_form(account, endpoint.is_some())?;
+    let called = client(account, endpoint.as_deref()).get_caller_identity().send().await;
     let identity = called.map_err(|error| {
         let region = account.aws_region_name.trim();
         explain(&error, region, endpoint.as_deref())

@@ -82,7 +82,10 @@ fn the_command_prints_and_writes_the_same_files() {
     let printed: Value = serde_json::from_slice(&binary(&["manifests"]).stdout).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let page = "before\n<!-- table: trigger -->\nstale\n<!-- end -->\nafter\n";
-    std::fs::write(folder.path().join("README.md"), page).unwrap();
+    std::fs::create_dir(folder.path().join("docs")).unwrap();
+    for name in manifest::PAGES {
+        std::fs::write(folder.path().join(name), page).unwrap();
+    }
     let output = binary(&["manifests", "--write", folder.path().to_str().unwrap()]);
     assert!(output.status.success(), "{output:?}");
     for (name, generated) in manifest::all() {
@@ -90,9 +93,11 @@ fn the_command_prints_and_writes_the_same_files() {
         assert_eq!(printed[name], serde_json::from_str::<Value>(&generated).unwrap());
         assert!(String::from_utf8_lossy(&output.stdout).contains(name), "{output:?}");
     }
-    let page = std::fs::read_to_string(folder.path().join("README.md")).unwrap();
-    assert!(page.starts_with("before\n") && page.ends_with("<!-- end -->\nafter\n"), "{page}");
-    assert!(page.contains("`bucket_name`") && !page.contains("stale"), "{page}");
+    for name in manifest::PAGES {
+        let page = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert!(page.starts_with("before\n") && page.ends_with("<!-- end -->\nafter\n"), "{page}");
+        assert!(page.contains("`bucket_name`") && !page.contains("stale"), "{page}");
+    }
 
     let file = folder.path().join("README.md/below a file");
     let output = binary(&["manifests", "--write", file.to_str().unwrap()]);
@@ -159,44 +164,6 @@ fn every_schema_is_valid_in_draft_7_and_needs_no_other_draft() {
             json!("http://json-schema.org/draft-07/schema#")
         };
         assert_eq!(schema["$schema"], draft, "{name}");
-    }
-}
-
-#[test]
-fn every_property_tells_a_user_what_to_put_there() {
-    for (name, schema) in schemas() {
-        assert!(schema["title"].as_str().is_some_and(|title| !title.is_empty()), "{name}");
-        let mut titles = HashSet::new();
-        for (property, described) in properties(&schema) {
-            let of = |key: &str| described[key].as_str().unwrap_or_default();
-            assert!(titles.insert(of("title")) && !of("title").is_empty(), "{name} {property}: title");
-            assert!(of("description").len() > 20, "{name} {property}: description");
-            assert!(!of("description").contains('\n'), "{name} {property}: line break in the description");
-            assert!(!of("description").ends_with('.'), "{name} {property}: full stop in the description");
-            assert!(described.get("type").is_some(), "{name} {property}: type");
-            if described["type"] == "integer" && !name.ends_with("results") {
-                assert!(described["minimum"].is_u64(), "{name} {property}: a number without a lower bound");
-                assert!(described["default"].is_u64(), "{name} {property}: a number without a default");
-            }
-        }
-        let required = schema["required"].as_array().unwrap();
-        let order: Vec<bool> = properties(&schema).keys().map(|key| required.contains(&json!(key))).collect();
-        assert!(
-            order.is_sorted_by(|earlier, later| earlier >= later),
-            "{name}: required properties come first"
-        );
-        assert!(required.iter().all(|key| properties(&schema).contains_key(key.as_str().unwrap())), "{name}");
-    }
-}
-
-#[test]
-fn defaults_are_values_that_their_own_schema_takes() {
-    for (name, schema) in schemas() {
-        for (property, described) in properties(&schema) {
-            let Some(default) = described.get("default") else { continue };
-            let validator = jsonschema::draft7::new(described).unwrap();
-            assert!(validator.is_valid(default), "{name} {property}: {default}");
-        }
     }
 }
 

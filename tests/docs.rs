@@ -23,8 +23,17 @@ fn text(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The pages that a reader finds first.
-const PAGES: [&str; 2] = ["README.md", "ARCHITECTURE.md"];
+/// Every page that a reader is led to.
+const PAGES: [&str; 8] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "GUARANTEES.md",
+    "docs/user.md",
+    "docs/operator.md",
+    "docs/check.md",
+    "docs/dependencies.md",
+    "docs/release.md",
+];
 
 /// Every file below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -42,17 +51,22 @@ fn between<'a>(text: &'a str, before: &str, after: &str) -> Vec<&'a str> {
 }
 
 #[test]
-fn the_tables_of_the_readme_are_what_the_types_say() {
-    let readme = text("README.md");
-    assert!(
-        readme == manifest::with_tables(&readme),
-        "the tables are old: run `make manifests` and commit README.md"
-    );
-    for table in ["account", "trigger", "action", "results"] {
-        let table = between(&readme, &format!("<!-- table: {table} -->\n"), "<!-- end -->");
-        assert_eq!(table.len(), 1);
-        assert!(table[0].lines().count() > 2, "{table:?}");
+fn the_tables_of_the_pages_are_what_the_types_say() {
+    let mut tables = Vec::new();
+    for name in manifest::PAGES {
+        let page = text(name);
+        assert!(
+            page == manifest::with_tables(&page),
+            "the tables are old: run `make manifests` and commit {name}"
+        );
+        for table in between(&page, "<!-- table: ", "<!-- end -->") {
+            let (table, rows) = table.split_once(" -->\n").unwrap();
+            assert!(rows.lines().count() > 2, "{name}: {table}");
+            tables.push(table.to_owned());
+        }
     }
+    tables.sort();
+    assert_eq!(tables, ["account", "action", "options", "results", "trigger"]);
 }
 
 #[test]
@@ -60,11 +74,11 @@ fn every_command_is_described() {
     let help = Command::new(env!("CARGO_BIN_EXE_aws-flowlogs")).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let commands = help.split_once("Commands:\n").unwrap().1.split("\n\n").next().unwrap();
-    let readme = text("README.md");
+    let page = text("docs/operator.md");
     let mut count = 0;
     for command in commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ")) {
         let command = command.split_whitespace().next().unwrap();
-        assert!(readme.contains(&format!("| `{command}` |")), "{command}");
+        assert!(page.contains(&format!("| `{command}` |")), "{command}");
         count += 1;
     }
     assert!(count >= 4, "{help}");
@@ -72,7 +86,7 @@ fn every_command_is_described() {
 
 #[test]
 fn every_value_of_the_platform_is_described() {
-    let readme = text("README.md");
+    let page = text("docs/operator.md");
     let mut values = BTreeSet::new();
     for file in files(&root().join("src")) {
         let source = std::fs::read_to_string(&file).unwrap();
@@ -85,10 +99,10 @@ fn every_value_of_the_platform_is_described() {
     }
     assert!(values.len() > 8, "{values:?}");
     for value in values.iter().filter(|value| *value != "symphony_data_dir") {
-        assert!(readme.contains(&format!("`{value}`")), "{value}");
+        assert!(page.contains(&format!("`{value}`")), "{value}");
     }
     for variable in ["SYMPHONY_DIR", "SYMPHONY_DATA_DIR", "RUST_LOG"] {
-        assert!(readme.contains(&format!("`{variable}`")), "{variable}");
+        assert!(page.contains(&format!("`{variable}`")), "{variable}");
     }
 }
 
@@ -115,8 +129,8 @@ fn is_metric(name: &str) -> bool {
 
 #[test]
 fn the_metrics_are_those_that_are_served() {
-    let readme = text("README.md");
-    let described: BTreeSet<String> = between(&readme, "\n| `", "` |")
+    let page = text("docs/operator.md");
+    let described: BTreeSet<String> = between(&page, "\n| `", "` |")
         .into_iter()
         .filter(|name| is_metric(name))
         .map(str::to_owned)
@@ -144,7 +158,8 @@ fn the_dashboard_shows_all_metrics_and_no_other() {
 
 #[test]
 fn every_cause_of_a_failure_is_described() {
-    let readme = text("README.md");
+    let page = text("docs/user.md");
+    let table = page.split_once("### Causes\n").unwrap().1;
     let mut causes = Vec::new();
     for file in ["flow-log/src/decode.rs", "src/trigger/fetch.rs", "src/s3/failure.rs"] {
         let source = text(file);
@@ -154,7 +169,7 @@ fn every_cause_of_a_failure_is_described() {
     }
     assert!(causes.len() > 12, "{causes:?}");
     for cause in causes {
-        assert!(readme.contains(&format!("`{cause}`")), "{cause}");
+        assert!(table.contains(&format!("`{cause}`")), "{cause}");
     }
 }
 
@@ -173,20 +188,27 @@ fn what_is_to_be_made_can_be_made() {
     }
 }
 
+/// The names by which the headings of a page are linked to.
+fn headings(name: &str) -> Vec<String> {
+    let page = text(name);
+    let headings = page.lines().filter(|line| line.starts_with('#'));
+    let kept = |letter: &char| letter.is_alphanumeric() || matches!(letter, ' ' | '-' | '_');
+    headings
+        .map(|line| line.trim_start_matches(['#', ' ']).to_lowercase())
+        .map(|line| line.chars().filter(kept).collect::<String>().replace(' ', "-"))
+        .collect()
+}
+
 #[test]
 fn links_lead_to_files_and_headings() {
     for name in PAGES.into_iter().chain(["CHANGELOG.md"]) {
-        let page = text(name);
-        let headings: Vec<String> = page
-            .lines()
-            .filter(|line| line.starts_with('#'))
-            .map(|line| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-"))
-            .collect();
-        for link in between(&page, "](", ")").into_iter().filter(|link| !link.starts_with("http")) {
-            match link.strip_prefix('#') {
-                Some(heading) => assert!(headings.iter().any(|known| known == heading), "{name}: #{heading}"),
-                None => assert!(root().join(link).exists(), "{name}: {link}"),
-            }
+        let folder = Path::new(name).parent().unwrap();
+        for link in between(&text(name), "](", ")").into_iter().filter(|link| !link.starts_with("http")) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let file = if file.is_empty() { PathBuf::from(name) } else { folder.join(file) };
+            assert!(root().join(&file).exists(), "{name}: {link}");
+            let known = heading.is_empty() || headings(file.to_str().unwrap()).iter().any(|is| is == heading);
+            assert!(known, "{name}: {link} leads to no heading of {file:?}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What is seen while it runs: a banner, what happens, and one line of progress, redrawn if there is a terminal.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write as _, stdout};
 use std::time::{Duration, Instant};
 
@@ -17,13 +18,21 @@ pub(crate) struct Screen {
     start: Instant,
     is_terminal: bool,
     shown: Option<Instant>,
-    /// How many lines of the playbook's log were shown.
+    /// How many lines of the playbook's log were looked at.
     logs: usize,
+    /// What the warnings and errors among them said, without the values, and how often.
+    said: BTreeMap<String, usize>,
 }
 
 impl Screen {
     pub(crate) fn new() -> Self {
-        Self { start: Instant::now(), is_terminal: stdout().is_terminal(), shown: None, logs: 0 }
+        Self {
+            start: Instant::now(),
+            is_terminal: stdout().is_terminal(),
+            shown: None,
+            logs: 0,
+            said: BTreeMap::new(),
+        }
     }
 
     /// What runs where.
@@ -88,13 +97,28 @@ impl Screen {
         self.shown = None;
         self.show(world);
         println!();
+        let mut repeated = std::mem::take(&mut self.said);
+        repeated.retain(|_, times| *times > 1);
+        for (said, times) in &repeated {
+            println!("  said {times} times: {}", shortened(said.clone()));
+        }
+        if !repeated.is_empty() {
+            println!();
+        }
     }
 
-    /// Shows the warnings and errors that the trigger logged for the playbook's user.
+    /// Shows the warnings and errors that the trigger logged for the playbook's user, the first of those that only
+    /// differ in their values.
     fn repeat_logs(&mut self, world: &World) {
         let logs = world.platform.logs();
         for line in logs.iter().skip(self.logs).filter(|line| line.level != "info" && line.level != "debug") {
-            self.say(&shortened(format!("trigger, {}: {}", line.level, line.message)));
+            let sentence =
+                line.message.split_once(": ").map_or(line.message.as_str(), |(sentence, _)| sentence);
+            let times = self.said.entry(format!("{}: {sentence}", line.level)).or_default();
+            *times += 1;
+            if *times == 1 {
+                self.say(&shortened(format!("trigger, {}: {}", line.level, line.message)));
+            }
         }
         self.logs = logs.len();
     }

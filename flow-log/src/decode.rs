@@ -19,7 +19,7 @@ use super::record::Places;
 pub mod block;
 mod inflate;
 mod lines;
-mod parquet;
+pub mod parquet;
 mod source;
 mod spool;
 mod text;

@@ -15,37 +15,42 @@ pub const ARGUMENTS: &str = "arguments";
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(title = "Push events")]
 pub struct PushArguments {
-    /// The key of the intake that takes the events, as the intake's page shows it
+    /// The key of the intake that takes the events, as the intake's page shows it, e.g. Kq3xZ8vT1mB5nR7wYc2dLf9hJg4sPa6u
     #[schemars(title = "Intake key", with = "String", length(min = 1))]
     pub intake_key: SecretString,
-    /// The intake's base URL: https://intake.sekoia.io in region FRA1, elsewhere https://intake.<region>.sekoia.io/api/v1/intake-http
+    /// Where your region takes events: https://intake.sekoia.io in FRA1, elsewhere with the region's name in it, e.g. https://intake.eu2.sekoia.io/api/v1/intake-http
     #[serde(default = "default_intake_server")]
     #[schemars(title = "Intake server", extend("format" = "uri"))]
+    #[schemars(extend("examples" = ["https://intake.sekoia.io", "https://intake.eu2.sekoia.io/api/v1/intake-http"]))]
     pub intake_server: String,
-    /// One event: a text is sent as it is, an object as its JSON
-    #[schemars(title = "Event", with = "Value", extend("type" = ["object", "string"]))]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event: Option<Value>,
-    /// A file that holds one event as JSON, relative to the storage of the playbook run
-    #[schemars(title = "Event file", with = "String")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub event_path: Option<String>,
-    /// A list of events: texts are sent as they are, everything else as its JSON
-    #[schemars(title = "Events", with = "Vec<Value>")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub events: Option<Vec<Value>>,
-    /// A file that holds a JSON array of events, relative to the storage of the playbook run: the trigger's records_path
+    /// A file that holds a JSON array of events, relative to the storage of the playbook run: the trigger's file, e.g. {{ node.0['records_path'] }}
     #[schemars(title = "Events file", with = "String")]
+    #[schemars(extend("examples" = ["{{ node.0['records_path'] }}"]))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events_path: Option<String>,
-    /// Keep the file of the events after all of them were accepted; if one was not, the file is always kept
-    #[serde(default)]
-    #[schemars(title = "Keep the file")]
-    pub keep_file_after_push: bool,
     /// Send the events to the intake compressed with gzip: about a third of the bytes, for more processor time
     #[serde(default)]
     #[schemars(title = "Compress")]
     pub compress: bool,
+    /// Keep the file of the events after all of them were accepted; if one was not, the file is always kept
+    #[serde(default)]
+    #[schemars(title = "Keep the file")]
+    pub keep_file_after_push: bool,
+    /// A list of events in place of a file: texts are sent as they are, everything else as its JSON, e.g. ["one line", {"any": "object"}]
+    #[schemars(title = "Events", with = "Vec<Value>")]
+    // A form makes no field for a list of anything; what is neither text nor object is taken all the same.
+    #[schemars(extend("items" = {"type": ["string", "object"]}, "examples" = [["one line", {"any": "object"}]]))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<Vec<Value>>,
+    /// One event: a text is sent as it is, an object as its JSON, e.g. {"any": "object"}
+    #[schemars(title = "Event", with = "Value", extend("type" = ["string", "object"]))]
+    #[schemars(extend("examples" = [{"any": "object"}]))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Value>,
+    /// A file that holds one event as JSON, relative to the storage of the playbook run, e.g. event.json
+    #[schemars(title = "Event file", with = "String")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_path: Option<String>,
 }
 
 fn default_intake_server() -> String {
@@ -237,7 +242,11 @@ mod tests {
         let schema = serde_json::to_value(config::schema_of::<PushArguments>()).unwrap();
         assert_eq!(schema["required"], json!(["intake_key"]));
         let of = |name: &str| schema["properties"][name].clone();
-        assert_eq!(of("event")["type"], json!(["object", "string"]));
+        assert_eq!(
+            of("event")["type"],
+            json!(["string", "object"]),
+            "the first is what a form makes a field for"
+        );
         assert_eq!(of("events")["type"], "array");
         assert_eq!(of("events_path")["type"], "string");
         assert_eq!(of("events_path").get("default"), None);

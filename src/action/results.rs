@@ -24,14 +24,14 @@ const IDS_BYTES_IN_MEMORY: usize = 4 * 1024 * 1024;
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(title = "Results of Push events")]
 pub struct PushResults {
-    /// The IDs that the intake gave to the events, in the order of the events
+    /// The IDs that the intake gave to the events, in the order of the events, e.g. 5b3c1f0e-7d52-4a39-9b1e-2f6a8c4d0e77
     #[schemars(title = "Event IDs")]
     pub event_ids: Vec<String>,
-    /// How many events the intake would not take because they are longer than 250,000 bytes; absent if there are none
+    /// How many events the intake would not take because they are longer than 250,000 bytes, e.g. 2; absent if there are none
     #[schemars(title = "Rejected events")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_events: Option<u64>,
-    /// The file with those events as a JSON array, relative to the storage of the playbook run; absent if there are none
+    /// The file with those events as a JSON array, relative to the storage of the playbook run, e.g. rejected_events-5b3c1f0e-7d52-4a39-9b1e-2f6a8c4d0e77.json; absent if there are none
     #[schemars(title = "File of rejected events")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_events_path: Option<String>,

@@ -14,13 +14,14 @@ pub struct ModuleConfiguration {
     /// The ID of the access key of the IAM user that may list and read the bucket, e.g. AKIAIOSFODNN7EXAMPLE
     #[schemars(title = "Access key ID", length(min = 1))]
     pub aws_access_key: String,
-    /// The secret that belongs to the access key, e.g. wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
+    /// The secret that AWS showed once, when the access key was made, e.g. wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
     #[schemars(title = "Secret access key", with = "String", length(min = 1))]
     pub aws_secret_access_key: SecretString,
-    /// The region of the bucket, e.g. eu-west-3
+    /// The region of the bucket, as the S3 console shows it beside the bucket's name, e.g. eu-west-3
     #[schemars(title = "Region", length(min = 1))]
+    #[schemars(extend("pattern" = "^[a-z]+(-[a-z]+)+-[1-9]$", "examples" = ["eu-west-3", "us-east-1"]))]
     pub aws_region_name: String,
-    /// Only if your intake asks for it: the API key that Push events sends to the intake, beside the intake key
+    /// Only if your intake asks for an API key beside the intake key: that key, e.g. eyJ0eXAiOiJKV1Qi, which Push events then sends; leave it empty otherwise
     #[serde(default)]
     #[schemars(title = "API key of the intake", with = "String")]
     pub api_key: Option<SecretString>,

@@ -1,4 +1,4 @@
-//! The tables of the README: a form's properties as Markdown, kept between markers.
+//! The tables of the pages: a form's properties as Markdown, kept between markers.
 
 use std::fmt::Write as _;
 
@@ -10,14 +10,7 @@ const END: &str = "<!-- end -->";
 pub(super) fn of(form: &Value, secrets: &[&str]) -> String {
     let mut table =
         "| property | what to put there | type | default |\n| --- | --- | --- | --- |\n".to_owned();
-    let required: Vec<&str> = form
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
-    for (name, property) in form.get("properties").and_then(Value::as_object).into_iter().flatten() {
+    for (name, property) in properties(form) {
         let text = |key| property.get(key).and_then(Value::as_str).unwrap_or_default();
         let description = text("description").replace('|', "\\|").replace('<', "&lt;");
         let mut kind = match property.get("type") {
@@ -35,16 +28,36 @@ pub(super) fn of(form: &Value, secrets: &[&str]) -> String {
         if secrets.contains(&name.as_str()) {
             kind.push_str(", secret");
         }
-        let default = match property.get("default") {
-            Some(default) => {
-                format!("`{}`", default.as_str().map_or_else(|| default.to_string(), str::to_owned))
-            }
-            None if required.contains(&name.as_str()) => "required".to_owned(),
-            None => String::new(),
-        };
+        let default = default(form, name, property);
         let _ = writeln!(table, "| `{name}` | **{}**: {description} | {kind} | {default} |", text("title"));
     }
     table
+}
+
+/// The properties of a form with no more than their titles and defaults.
+pub(super) fn short(form: &Value) -> String {
+    let mut table = "| property | what it sets | default |\n| --- | --- | --- |\n".to_owned();
+    for (name, property) in properties(form) {
+        let title = property.get("title").and_then(Value::as_str).unwrap_or_default();
+        let _ = writeln!(table, "| `{name}` | {title} | {} |", default(form, name, property));
+    }
+    table
+}
+
+fn properties(form: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    form.get("properties").and_then(Value::as_object).into_iter().flatten()
+}
+
+/// What counts if nothing is given, as it stands in a table.
+fn default(form: &Value, name: &str, property: &Value) -> String {
+    let required = form.get("required").and_then(Value::as_array).into_iter().flatten();
+    match property.get("default") {
+        Some(default) => {
+            format!("`{}`", default.as_str().map_or_else(|| default.to_string(), str::to_owned))
+        }
+        None if required.filter_map(Value::as_str).any(|required| required == name) => "required".to_owned(),
+        None => String::new(),
+    }
 }
 
 /// `page` with `table` between the markers `<!-- table: name -->` and `<!-- end -->`; as it was, if they are not there.

@@ -165,10 +165,21 @@ impl Callback {
         }
     }
 
-    async fn secrets_once(&self) -> Result<Secrets, CallbackError> {
+    /// The trigger's secrets, asked for once.
+    pub async fn secrets_once(&self) -> Result<Secrets, CallbackError> {
         let body = self.call(&Method::GET, &self.secrets, None).await?;
         Secrets::of_trigger(&body)
             .map_err(|reason| self.senseless(&Method::GET, &self.secrets, reason, &body))
+    }
+
+    /// Asks for the head of `url_callback`, which starts no run, and gives the status of the answer, whatever it is.
+    pub async fn reach(&self) -> Result<StatusCode, CallbackError> {
+        let request = self.http.head(self.callback.clone()).bearer_auth(self.token.expose_secret());
+        let unreachable = |error: reqwest::Error| CallbackError::Unreachable {
+            call: format!("HEAD {}", self.callback),
+            reason: causes(&error.without_url()),
+        };
+        request.send().await.map(|answer| answer.status()).map_err(unreachable)
     }
 
     /// Sends an event, once. Any 2xx is an acceptance, whatever the body.

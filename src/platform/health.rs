@@ -1,4 +1,5 @@
-//! The two small servers that the platform asks: health on `liveness_port`, metrics on `metrics_port`.
+//! The two small servers that the platform asks: health on `liveness_port`, metrics on `metrics_port`; and who asks for
+//! the health on the same machine.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+use super::callback::{causes, excerpt, http};
 use super::failures::Failures;
 use crate::shutdown::{Shutdown, Stopped};
 
@@ -92,6 +94,71 @@ impl Health {
 impl Default for Health {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The port of the health, unless the value `liveness_port` names another.
+pub const LIVENESS_PORT: u16 = 8000;
+/// Time for a trigger to say that it is healthy.
+const ASKED: Duration = Duration::from_secs(3);
+
+/// Why a trigger does not count as healthy.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// No HTTP client can be made here.
+    #[error("cannot make an HTTP client: {0}")]
+    NoClient(String),
+    /// Nothing answered.
+    #[error(
+        "GET {url} got no answer: {reason}; no trigger serves its health there: it has ended, hangs, or has another `liveness_port`"
+    )]
+    Unreachable {
+        /// The URL that was asked.
+        url: String,
+        /// What broke.
+        reason: String,
+    },
+    /// The answer says that all is not well.
+    #[error("GET {url} was answered with {status}: {body}")]
+    Unhealthy {
+        /// The URL that was asked.
+        url: String,
+        /// The status.
+        status: StatusCode,
+        /// The start of the body.
+        body: String,
+    },
+    /// Something else serves the port.
+    #[error(
+        "GET {url} was answered with something that is not a trigger's health: {body}; check `liveness_port`"
+    )]
+    Other {
+        /// The URL that was asked.
+        url: String,
+        /// The start of the body.
+        body: String,
+    },
+}
+
+/// Asks the trigger that serves its health on `port` of this machine, and gives what it says. Takes 3 s at most.
+pub async fn ask(port: u16) -> Result<String, AskError> {
+    let url = format!("http://127.0.0.1:{port}/health");
+    // Neither a proxy nor a certificate has to do with it; to read those of the system takes longer than the rest.
+    let client = http(ASKED).no_proxy().tls_certs_only([]).build();
+    let client = client.map_err(|error| AskError::NoClient(causes(&error)))?;
+    let unreachable = |error: reqwest::Error| AskError::Unreachable {
+        url: url.clone(),
+        reason: causes(&error.without_url()),
+    };
+    let answer = client.get(&url).send().await.map_err(unreachable)?;
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(unreachable)?;
+    let health: Option<Value> = serde_json::from_slice(&body).ok();
+    let is_health = health.is_some_and(|health| health.get("last_heartbeat").is_some());
+    match (status, is_health) {
+        (StatusCode::OK, true) => Ok(String::from_utf8_lossy(&body).into_owned()),
+        (StatusCode::OK, false) => Err(AskError::Other { url, body: excerpt(&body) }),
+        _ => Err(AskError::Unhealthy { url, status, body: excerpt(&body) }),
     }
 }
 

@@ -116,6 +116,11 @@ impl S3Failure {
 }
 
 impl S3Error {
+    /// What was asked and what came back, without what to do.
+    pub fn what(&self) -> String {
+        format!("{} s3://{}/{}: {}", self.call, self.bucket, self.key, self.detail)
+    }
+
     /// What kind of failure it is.
     pub fn failure(&self) -> &S3Failure {
         &self.failure

@@ -196,7 +196,7 @@ impl Ledger {
 }
 
 /// The state of one bucket and prefix; readable by its bucket, unique by the ID.
-fn state_folder(configuration: &TriggerConfiguration) -> String {
+pub fn state_folder(configuration: &TriggerConfiguration) -> String {
     let TriggerConfiguration { bucket, prefix, .. } = configuration;
     let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("s3://{bucket}/{prefix}").as_bytes());
     let readable = bucket.replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.', "-");

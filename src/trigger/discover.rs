@@ -13,11 +13,14 @@ pub mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use self::lane::{Lane, is_flow_log};
 use self::sweep::Sweep;
+use self::walk::Pages;
 use super::checkpoint::Change;
 use super::commit::{Ledger, until_listed};
 use super::deliver::Delivery;
@@ -48,6 +51,14 @@ impl Lister {
     /// One page.
     async fn list(&self, request: ListRequest<'_>) -> Result<Page, Stopped> {
         until_listed(&self.delivery, async || self.bucket.list(request).await).await
+    }
+}
+
+impl Pages for Lister {
+    type Error = Stopped;
+
+    fn page<'a>(&'a self, request: ListRequest<'a>) -> BoxFuture<'a, Result<Page, Stopped>> {
+        self.list(request).boxed()
     }
 }
 

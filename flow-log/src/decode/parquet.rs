@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{
     ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy, RowGroupMetaData,
@@ -27,7 +28,7 @@ const MAGIC: [&[u8]; 2] = [b"PAR1", b"PARE"];
 const ROWS: usize = 1024;
 
 /// Whether it is the beginning of a Parquet file.
-pub(super) fn begins(start: &[u8]) -> bool {
+pub fn begins(start: &[u8]) -> bool {
     MAGIC.iter().any(|magic| start.starts_with(magic))
 }
 
@@ -51,6 +52,19 @@ pub(super) fn decode(
         Failure::Parquet(error) => ObjectError::Parquet { records, reason: error.to_string() },
         Failure::NotFlowLog => ObjectError::NotFlowLog,
     })
+}
+
+/// The columns of a file of `file_bytes`, as fields with dashes, out of its last bytes; `None` if those are too few or no
+/// end of a Parquet file.
+pub fn fields(end: &Bytes, file_bytes: u64) -> Option<Vec<String>> {
+    let read = || {
+        let mut reader = ParquetMetaDataReader::new();
+        reader.try_parse_sized(end, file_bytes).ok()?;
+        let file = reader.finish().ok()?;
+        let columns = file.file_metadata().schema_descr().columns();
+        Some(columns.iter().map(|column| column.path().string().replace('_', "-")).collect())
+    };
+    catch_unwind(AssertUnwindSafe(read)).ok()?
 }
 
 /// What keeps a file from being decoded.

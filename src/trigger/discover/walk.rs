@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::Lister;
+use futures_util::future::BoxFuture;
+
 use super::lane::{Lane, flow_logs_of_account, is_flow_log, leads_to_lanes};
-use crate::s3::ListRequest;
-use crate::shutdown::Stopped;
+use crate::s3::{ListRequest, Page};
 
 /// Folders looked into in one walk. Accounts are folders too, and an organisation has hundreds of them; a bucket with
 /// more folders than this above its flow logs needs a prefix.
@@ -24,8 +24,17 @@ pub struct Layout {
     pub calls: f64,
 }
 
+/// Where a walk gets its pages from.
+pub trait Pages {
+    /// Why there is none.
+    type Error;
+
+    /// One page.
+    fn page<'a>(&'a self, request: ListRequest<'a>) -> BoxFuture<'a, Result<Page, Self::Error>>;
+}
+
 /// Walks the folders below `prefix`.
-pub async fn walk(lister: &Lister, prefix: &str) -> Result<Layout, Stopped> {
+pub async fn walk<P: Pages>(pages: &P, prefix: &str) -> Result<Layout, P::Error> {
     if let Some(lane) = Lane::around(prefix) {
         return Ok(Layout { lanes: BTreeSet::from([lane]), loose: None, calls: 0.0 });
     }
@@ -41,7 +50,7 @@ pub async fn walk(lister: &Lister, prefix: &str) -> Result<Layout, Stopped> {
                 continued: continued.as_deref(),
                 start_after: None,
             };
-            let page = lister.list(request).await?;
+            let page = pages.page(request).await?;
             layout.calls += 1.0;
             let flow_log =
                 page.objects.iter().find(|object| object.body_bytes > 0 && is_flow_log(&object.key, prefix));

@@ -22,6 +22,7 @@ pub struct Module {
     binary: PathBuf,
     script: Option<PathBuf>,
     command: String,
+    arguments: Vec<String>,
     environment: BTreeMap<OsString, OsString>,
     values: BTreeMap<String, String>,
     values_folder: Option<PathBuf>,
@@ -36,6 +37,7 @@ impl Module {
             binary: binary.into(),
             script: None,
             command: command.to_owned(),
+            arguments: Vec::new(),
             environment: BTreeMap::new(),
             values: BTreeMap::new(),
             values_folder: None,
@@ -48,6 +50,13 @@ impl Module {
     #[must_use]
     pub fn script(mut self, path: impl Into<PathBuf>) -> Self {
         self.script = Some(path.into());
+        self
+    }
+
+    /// An argument behind the command.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
         self
     }
 
@@ -113,7 +122,12 @@ impl Module {
     /// When there is no such binary, or a value's file cannot be written.
     pub fn start(&self) -> Process {
         let mut command = Command::new(&self.binary);
-        command.args(&self.script).arg(&self.command).env_clear().envs(&self.environment);
+        command
+            .args(&self.script)
+            .arg(&self.command)
+            .args(&self.arguments)
+            .env_clear()
+            .envs(&self.environment);
         match &self.values_folder {
             None => {
                 command.envs(self.values.iter().map(|(name, value)| (name.to_uppercase(), value)));
@@ -176,6 +190,11 @@ impl Process {
     /// Asks it to end as Ctrl-C does (SIGINT).
     pub fn interrupt(&self) {
         self.signal(Signal::INT);
+    }
+
+    /// Holds it up, as a process that hangs (SIGSTOP).
+    pub fn hold_up(&self) {
+        self.signal(Signal::STOP);
     }
 
     /// Ends it without warning (SIGKILL).

@@ -1,0 +1,165 @@
+//! The step `format`: what kind of file the newest object is, its fields, and in which form its records go out.
+
+use std::io::{BufRead as _, BufReader};
+
+use bytes::Bytes;
+use flate2::bufread::MultiGzDecoder;
+use flow_log::decode::{ObjectError, RecordFormat, parquet};
+use flow_log::record::Layout;
+use flow_log::record::fields::default_format;
+
+use super::report::{Step, Told, counted};
+use super::sample::{Sample, Sampler};
+use crate::config::TriggerConfiguration;
+use crate::s3::{Bucket, Object};
+use crate::trigger::fetch::FetchError;
+
+/// Larger objects are not decoded: AWS makes none.
+pub(super) const OBJECT_BYTES: u64 = 100 * 1024 * 1024;
+/// The end of a Parquet file that is read for its columns: for flow logs, it needs some kilobytes.
+const END_BYTES: u64 = 256 * 1024;
+
+/// The kind of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    TextWithoutHeader,
+    Parquet,
+    ParquetInGzip,
+}
+
+/// What a file says about its records.
+#[derive(Debug)]
+struct Shape {
+    kind: Kind,
+    /// In the file's order, with dashes; `None` if that cannot be told.
+    fields: Option<Vec<String>>,
+    /// Whether the intake's parser understands a line.
+    is_parsed: bool,
+}
+
+/// Decodes the newest object, and gives what it came to.
+pub(super) async fn format(
+    bucket: &Bucket,
+    trigger: &TriggerConfiguration,
+    (object, start): (Object, Bytes),
+) -> Step<Sample> {
+    if object.body_bytes > OBJECT_BYTES {
+        let found = format!("{} is larger than 100 MiB", object.key);
+        return Err(Told::skipped(found));
+    }
+    let shape = Shape::of(bucket, &object, &start).await;
+    let lines =
+        shape.as_ref().filter(|shape| shape.kind == Kind::Text).and_then(|shape| shape.fields.as_deref());
+    let sample = Sampler::new(bucket, trigger).sample(&object, lines).await;
+    let sample = sample.map_err(|error| undecodable(&object, &error))?;
+    let Some(shape) = shape else {
+        return Ok((Told::ok(counted(sample.records, "record")), sample));
+    };
+    let kind = match shape.kind {
+        Kind::Text => "text with a header",
+        Kind::TextWithoutHeader => "text without a header, in the default format",
+        Kind::Parquet => "Parquet",
+        Kind::ParquetInGzip => "Parquet in gzip",
+    };
+    let form = shape.form(trigger.record_format);
+    let names =
+        shape.fields.as_ref().map(|fields| format!("; {} fields: {}", fields.len(), fields.join(" ")));
+    let mut told = Told::ok(format!(
+        "{kind}, {}; {form}{}",
+        counted(sample.records, "record"),
+        names.unwrap_or_default()
+    ));
+    told = told.with("kind", kind).with("fields", shape.fields.clone()).with("records", sample.records);
+    told = told
+        .with("lines_are_parsed", shape.is_parsed)
+        .with("events", sample.events)
+        .with("json", sample.json)
+        .with("skip_data", sample.skip_data);
+    if sample.rejected > 0 {
+        let (rejected, key) = (sample.rejected, &object.key);
+        let advice =
+            "look at the object: a record that has more or fewer values than it has fields is not sent";
+        told = told.but(format!("{} of {key} rejected", counted(rejected, "record")), advice);
+    }
+    if trigger.record_format == RecordFormat::Raw && shape.is_text() && !shape.is_parsed {
+        let advice = "set `record_format` to `auto`, so that such records go out as JSON";
+        told = told.but("the intake's parser does not read lines of these fields", advice);
+    }
+    Ok((told, sample))
+}
+
+/// Why an object cannot be decoded, and what to do.
+pub(super) fn undecodable(object: &Object, error: &FetchError) -> Told {
+    let advice = match error {
+        FetchError::Read(error) => return super::bucket::refused(error, error.failure().advice()),
+        FetchError::Decode(ObjectError::Disk(_)) => {
+            "give the container a writable temporary folder with room (TMPDIR)"
+        }
+        FetchError::Decode(
+            ObjectError::NotFlowLog
+            | ObjectError::NotGzip
+            | ObjectError::NotUtf8 { .. }
+            | ObjectError::LongLine { .. },
+        ) => "set a prefix below which there are flow logs only",
+        _ => {
+            "look at the object in S3: it is damaged; the trigger names it in its log and goes on with the others"
+        }
+    };
+    Told::failed(format!("{}: {error}", object.key), advice).with("cause", error.cause())
+}
+
+impl Shape {
+    /// What the start of an object says, and of a Parquet file its end.
+    async fn of(bucket: &Bucket, object: &Object, start: &[u8]) -> Option<Self> {
+        if parquet::begins(start) {
+            let fields = columns(bucket, object).await;
+            return Some(Self { kind: Kind::Parquet, fields, is_parsed: false });
+        }
+        // What is left of the last line that is there may be cut off, and does not matter.
+        let mut inflated = BufReader::new(MultiGzDecoder::new(start));
+        if parquet::begins(inflated.fill_buf().unwrap_or_default()) {
+            return Some(Self { kind: Kind::ParquetInGzip, fields: None, is_parsed: false });
+        }
+        let mut line = Vec::new();
+        let _ = inflated.read_until(b'\n', &mut line);
+        Self::of_line(str::from_utf8(&line).ok()?.trim_end_matches(['\r', '\n']))
+    }
+
+    fn of_line(line: &str) -> Option<Self> {
+        let (kind, layout, names) = match Layout::of_header(line, true) {
+            Some(layout) => (Kind::Text, layout, line.split(' ').map(str::to_owned).collect()),
+            None => {
+                let names = default_format().iter().copied().map(str::to_owned).collect();
+                (Kind::TextWithoutHeader, Layout::of_record(line)?, names)
+            }
+        };
+        Some(Self { kind, fields: Some(names), is_parsed: layout.is_parsed })
+    }
+
+    fn is_text(&self) -> bool {
+        matches!(self.kind, Kind::Text | Kind::TextWithoutHeader)
+    }
+
+    /// In which form records go out.
+    fn form(&self, format: RecordFormat) -> &'static str {
+        match format {
+            RecordFormat::Json => "they go out as JSON, as `record_format` says",
+            _ if !self.is_text() => "a row has no line, so they go out as JSON",
+            RecordFormat::Raw if self.is_parsed => "they go out as lines, which the intake's parser reads",
+            RecordFormat::Raw => "they go out as lines, as `record_format` says",
+            RecordFormat::Auto if self.is_parsed => "they go out as lines, which the intake's parser reads",
+            RecordFormat::Auto => {
+                "the intake's parser does not read lines of these fields, so they go out as JSON"
+            }
+        }
+    }
+}
+
+/// The columns of a Parquet file, from its end.
+async fn columns(bucket: &Bucket, object: &Object) -> Option<Vec<String>> {
+    let size = object.body_bytes;
+    let length = size.min(END_BYTES);
+    let end = bucket.read(object, size - length, length).await.ok()?;
+    parquet::fields(&end, size)
+}

@@ -1,0 +1,110 @@
+//! Figures, expressions and the picture.
+
+use aws_flowlogs::platform::metrics::{FlowLog, Metrics, Operation};
+use flow_log::decode::block::Tally;
+
+use crate::page::{quoted, rows, text};
+
+/// The first number in a text: `2.06` of `2.06 million records per s`.
+fn number(text: &str) -> f64 {
+    let is_part = |letter: char| letter.is_ascii_digit() || letter == '.';
+    let start = text.find(is_part).unwrap_or_else(|| panic!("no number in {text:?}"));
+    let digits: String = text[start..].chars().take_while(|letter| is_part(*letter)).collect();
+    digits.trim_end_matches('.').parse().unwrap()
+}
+
+/// The part of a figure that is in this unit: `46 MiB at most` of `0.08 s, 46 MiB at most`.
+fn in_unit<'a>(figure: &'a str, unit: &str) -> &'a str {
+    figure.split(", ").find(|part| part.contains(unit)).unwrap_or_else(|| panic!("no {unit} in {figure:?}"))
+}
+
+#[test]
+fn what_an_operator_can_count_on_was_measured() {
+    let (results, page) = (text("benches/RESULTS.md"), text("docs/operator.md"));
+    let measured: Vec<(&str, &str)> = results
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "))
+        .collect();
+    let promises = rows(&page, "## Sizing");
+    assert!(promises.len() >= 6, "{promises:?}");
+    for promise in promises {
+        let [what, bound, source] = promise.as_slice() else { panic!("{promise:?}") };
+        let source = quoted(source)[0];
+        let figure = measured.iter().find(|(what, _)| *what == source).map(|(_, figure)| *figure);
+        let figure = figure.unwrap_or_else(|| panic!("{what}: benches/RESULTS.md has no {source:?}"));
+        let unit = if bound.contains("MiB") { "MiB" } else { "million" };
+        let (bound, figure) = (bound.as_str(), in_unit(figure, unit));
+        let holds = match bound.split_once(' ').unwrap() {
+            ("at", rest) if rest.starts_with("least") => number(figure) >= number(bound),
+            ("at", rest) if rest.starts_with("most") => number(figure) <= number(bound),
+            _ => panic!("{what}: {bound} is no bound"),
+        };
+        assert!(holds, "{what}: {bound} was promised, {figure} was measured");
+    }
+}
+
+fn served() -> String {
+    let (metrics, registry) = Metrics::new();
+    metrics.object_failed("corrupt");
+    metrics.object_rejected("corrupt");
+    metrics.records_read(&Tally { filtered: [1; 3], ..Tally::default() });
+    metrics.s3_calls.get_or_create(&Operation { operation: "list" }).inc();
+    metrics.slots_missing.get_or_create(&FlowLog { flow_log: "one".to_owned() }).inc();
+    let mut served = String::new();
+    prometheus_client::encoding::text::encode(&mut served, &registry).unwrap();
+    served
+}
+
+#[test]
+fn alerts_are_about_metrics_that_are_served() {
+    let (page, served) = (text("docs/operator.md"), served());
+    let alerts = rows(&page, "### Alerts");
+    assert!(alerts.len() >= 5, "{alerts:?}");
+    for alert in &alerts {
+        let expression = quoted(&alert[1])[0];
+        let is_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let names =
+            expression.split(|letter| !is_name(letter)).filter(|name| name.starts_with("aws_flowlogs_"));
+        let names: Vec<&str> = names.collect();
+        assert!(!names.is_empty(), "{expression}");
+        for name in names {
+            let is_served = served
+                .lines()
+                .any(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{'])));
+            assert!(is_served, "{name} is not served:\n{served}");
+        }
+        let open = expression.matches(['(', '[']).count();
+        assert_eq!(open, expression.matches([')', ']']).count(), "{expression}");
+    }
+}
+
+/// The metrics that the user guide and the README speak of, and the text of the dashboard.
+#[test]
+fn metrics_that_pages_name_are_served() {
+    let served = served();
+    for name in ["README.md", "docs/user.md"] {
+        let page = text(name);
+        let metrics = quoted(&page).into_iter().filter(|quoted| {
+            quoted.starts_with("aws_flowlogs_")
+                && quoted.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
+        });
+        for metric in metrics.map(str::to_owned) {
+            assert!(served.contains(&metric), "{name}: {metric}");
+        }
+    }
+}
+
+#[test]
+fn the_picture_is_of_a_run_that_ended_well_and_needs_nothing_from_outside() {
+    let picture = text("docs/demo.svg").replace("&#160;", " ");
+    assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"));
+    for part in ["make demo", "trigger, warning: ", "lost", "Nothing was lost."] {
+        assert!(picture.contains(part), "{part}: make it anew with `make picture`");
+    }
+    for foreign in
+        ["@font-face", "url(http", "<script", "<image", "href=\"http", "/home/", "/root/", "/work/"]
+    {
+        assert!(!picture.contains(foreign), "{foreign}");
+    }
+    assert!(picture.len() < 100 * 1024);
+}
