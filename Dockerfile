@@ -43,8 +43,8 @@ RUN sh scripts/compile "$TARGETARCH" "$VERSION" /out
 FROM ${RUNTIME_IMAGE}
 # The playbook module's files are read from the working directory.
 WORKDIR /app
-COPY manifest.json trigger_fetch_flowlogs.json action_push_events.json logo.svg ./
-COPY --from=build /out/aws-flowlogs /usr/local/bin/aws-flowlogs
+COPY --chmod=0644 manifest.json trigger_fetch_flowlogs.json action_push_events.json logo.svg ./
+COPY --from=build --chmod=0755 /out/aws-flowlogs /usr/local/bin/aws-flowlogs
 # The first user of an image, as in the platform's own modules: a storage that one of them wrote can be taken over.
 USER 1000:1000
 STOPSIGNAL SIGTERM

@@ -78,19 +78,16 @@ fn alerts_are_about_metrics_that_are_served() {
     }
 }
 
-/// The metrics that the user guide and the README speak of, and the text of the dashboard.
 #[test]
-fn metrics_that_pages_name_are_served() {
-    let served = served();
-    for name in ["README.md", "docs/user.md"] {
-        let page = text(name);
-        let metrics = quoted(&page).into_iter().filter(|quoted| {
-            quoted.starts_with("aws_flowlogs_")
-                && quoted.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
-        });
-        for metric in metrics.map(str::to_owned) {
-            assert!(served.contains(&metric), "{name}: {metric}");
-        }
+fn panels_that_the_guide_names_are_on_the_dashboard() {
+    let (page, dashboard) = (text("docs/user.md"), text("dashboards/aws-flowlogs.json"));
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let rows = rows(&page, "### The dashboard");
+    assert!(rows.len() >= 5, "{rows:?}");
+    for panel in rows.iter().flat_map(|row| row[1].split(", ")) {
+        let title = panel.trim_matches('*');
+        assert!(panels.iter().any(|panel| panel["title"] == title), "no panel is called {title:?}");
     }
 }
 

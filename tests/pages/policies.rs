@@ -74,6 +74,11 @@ async fn the_users_policy_allows_what_the_trigger_calls_and_needs_each_of_its_st
         ("s3:GetObject", format!("arn:aws:s3:::{BUCKET}/AWSLogs/444455556666/vpcflowlogs/x.log.gz"), None),
         ("s3:GetObject", format!("arn:aws:s3:::another-bucket/AWSLogs/{ACCOUNT}/vpcflowlogs/x.log.gz"), None),
         ("s3:ListBucket", format!("arn:aws:s3:::{BUCKET}"), Some("secrets/".to_owned())),
+        (
+            "s3:ListBucket",
+            format!("arn:aws:s3:::{BUCKET}"),
+            Some(format!("AWSLogs/{ACCOUNT}/elasticloadbalancing/")),
+        ),
         ("s3:ListBucket", format!("arn:aws:s3:::{BUCKET}"), None),
     ] {
         let call = Call { action, resource, prefix };
