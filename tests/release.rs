@@ -117,9 +117,12 @@ fn copy_files(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
         let is_left_out = [".git", ".tools", "artifacts", "dist", "target"].iter().any(|left| name == *left);
-        if path.is_dir() && !is_left_out {
+        if is_left_out {
+            continue;
+        }
+        if path.is_dir() {
             copy_files(&path, &to.join(name));
-        } else if path.is_file() {
+        } else {
             std::fs::copy(&path, to.join(name)).unwrap();
         }
     }

@@ -25,7 +25,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// The code without its tests, in which a text that goes over several lines is one.
 fn code() -> String {
     let mut code = String::new();
-    for file in sources(&root().join("src")) {
+    for file in ["src", "flow-log/src"].iter().flat_map(|folder| sources(&root().join(folder))) {
         let source = std::fs::read_to_string(&file).unwrap();
         let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
         let mut parts = source.split("\\\n");
