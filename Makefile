@@ -56,8 +56,9 @@ deny: $(CARGO_DENY) ## Check licences, sources and advisories of the dependencie
 	@if $(CARGO_DENY) --locked fetch db 2>/dev/null; then $(CARGO_DENY) --locked check advisories; \
 	else echo "deny: the database of advisories cannot be fetched here; advisories were NOT checked"; fi
 
+# Not optimised: it runs for seconds and would compile for minutes.
 $(CARGO_DENY):
-	cargo install --locked cargo-deny@$(CARGO_DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
+	cargo install --debug --locked cargo-deny@$(CARGO_DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
 	rm -rf $(TOOLS)/target
 
 unit: ## Run every test, the ones of the manifests and of the pages included

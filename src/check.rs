@@ -2,7 +2,7 @@
 //! says for each step whether it works and what to do if not. Nothing is sent, nothing is left behind.
 //!
 //! It takes 3 minutes at most, and in a bucket of any size 100 calls to list, one to find the region, and what it takes
-//! to read six objects at most: two calls, and one for each 2 MiB of an object.
+//! to read five objects at most: two calls, and one for each 2 MiB of an object.
 
 use serde_json::{Map, Value};
 

@@ -274,6 +274,9 @@ pub const TRIGGER: &str = "trigger configuration";
 /// The name of the module's account in messages.
 pub const MODULE: &str = "module configuration";
 
+/// The bounds of the form that playbooks made for the AWS module may be beyond: those must go on working.
+const LARGEST: [(&str, u64); 2] = [("frequency", 86_400), ("chunk_size", 1_000_000)];
+
 impl TriggerConfiguration {
     /// Reads the trigger's arguments; `bucket` is another name of `bucket_name`.
     pub fn read(mut given: Value) -> Result<Self, ConfigError> {
@@ -282,6 +285,14 @@ impl TriggerConfiguration {
                 properties.insert("bucket_name".to_owned(), bucket);
             }
             properties.remove("bucket");
+            for (name, largest) in LARGEST {
+                if properties.get(name).and_then(Value::as_u64).is_some_and(|value| value > largest) {
+                    tracing::warn!(
+                        "property `{name}` of the {TRIGGER} is larger than {largest}, which is taken in its place"
+                    );
+                    properties.insert(name.to_owned(), largest.into());
+                }
+            }
         }
         let arguments = read::<TriggerArguments>(TRIGGER, given)?.warn_unknown(TRIGGER);
         let bucket = arguments.bucket_name.trim();
@@ -328,6 +339,15 @@ mod tests {
 
     #[test]
     fn a_playbook_of_the_python_module_is_understood() {
+        let configuration = TriggerConfiguration::read(
+            json!({"bucket_name": "logs", "frequency": 86401, "chunk_size": u64::MAX}),
+        )
+        .unwrap();
+        assert_eq!((configuration.frequency.as_secs(), configuration.chunk_size), (86_400, 1_000_000));
+        let schema = schemars::schema_for!(TriggerArguments);
+        for (name, largest) in LARGEST {
+            assert_eq!(schema.get("properties").unwrap()[name]["maximum"], largest);
+        }
         let given = json!({"bucket_name": "logs", "prefix": null, "frequency": 60, "chunk_size": 5000.0, "intake_key": "k"});
         let configuration = TriggerConfiguration::read(given).unwrap();
         assert_eq!(configuration.prefix, "");
@@ -354,8 +374,6 @@ mod tests {
                 "`late_window_hours`",
                 "at most 8760",
             ),
-            (json!({"bucket_name": "logs", "frequency": 86401}), "`frequency`", "at most 86400"),
-            (json!({"bucket_name": "logs", "chunk_size": 1_000_001}), "`chunk_size`", "at most 1000000"),
             (json!({"bucket_name": "logs", "frequency": "often"}), "`frequency`", "but is text"),
             (json!({"bucket_name": "logs", "start_from": "yesterday"}), "`start_from`", "`beginning`"),
         ] {

@@ -108,8 +108,13 @@ pub(super) fn newest(bucket: &Bucket, survey: &Survey) -> Step<Object> {
         return Err(Told::skipped("there is no object"));
     };
     let age = bucket.now().duration_since(newest.last_modified).max(SignedDuration::ZERO);
-    let found = format!("{} old: {} ({} bytes)", in_words(age), newest.key, newest.body_bytes);
-    let told = if age > OLD {
+    let mut found = format!("{} old: {} ({} bytes)", in_words(age), newest.key, newest.body_bytes);
+    // What was not listed may be newer.
+    let is_last = !survey.is_cut;
+    if !is_last {
+        found.push_str(", of those that were listed, which are not all");
+    }
+    let told = if age > OLD && is_last {
         let advice =
             "look whether the flow log is still active; AWS publishes every 5 minutes if there is traffic";
         Told::warning(found, advice)

@@ -75,7 +75,11 @@ impl Told {
     pub(super) fn but(mut self, what: impl AsRef<str>, advice: impl Into<String>) -> Self {
         self.outcome = Outcome::Warning;
         self.found = format!("{}; {}", self.found, what.as_ref());
-        self.advice.get_or_insert(advice.into());
+        let advice = advice.into();
+        self.advice = Some(match self.advice.take() {
+            Some(first) => format!("{first}; {advice}"),
+            None => advice,
+        });
         self
     }
 }
@@ -112,6 +116,10 @@ impl Report {
         let (told, result) = match tokio::time::timeout(time, work(needs)).await {
             Ok(Ok((told, result))) => (told, Ok(result)),
             Ok(Err(told)) => (told, Err(name)),
+            Err(_) if time.is_zero() => {
+                let found = "it was not tried: the 3 minutes of the check were over";
+                (Told::failed(found, "look at the steps before it"), Err(name))
+            }
             Err(_) => {
                 let found = format!("it did not end within {} s", time.as_secs());
                 (Told::failed(found, "look at the network of this machine"), Err(name))
@@ -129,9 +137,9 @@ impl Report {
                 Outcome::Failed => "FAILED",
                 Outcome::Skipped => "skipped",
             };
-            print(&format!("{outcome:<8} {name:<10} {}\n", told.found));
+            print(&format!("{outcome:<8} {name:<10} {}\n", in_one_line(&told.found)));
             if let Some(advice) = &told.advice {
-                print(&format!("{:>19} → {advice}\n", ""));
+                print(&format!("{:>19} → {}\n", "", in_one_line(advice)));
             }
         }
         self.steps.push((name, told));
@@ -175,6 +183,11 @@ impl Report {
     }
 }
 
+/// Names of the bucket may hold what a terminal takes for an order, or for the next line of the report.
+fn in_one_line(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 /// Prints on stdout. Whoever reads it may have gone away: that is no reason to fail.
 pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -189,6 +202,20 @@ pub(super) fn counted(count: u64, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_bucket_names_is_no_line_of_the_report() {
+        assert_eq!(in_one_line("a\nok b\u{1b}[2J é"), "a\u{fffd}ok b\u{fffd}[2J é");
+    }
+
+    #[test]
+    fn no_advice_is_lost() {
+        let told = Told::ok("found").but("one", "do this").but("two", "do that");
+        assert_eq!(
+            (told.found.as_str(), told.advice.as_deref()),
+            ("found; one; two", Some("do this; do that"))
+        );
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_step_and_all_of_them_have_their_time() {

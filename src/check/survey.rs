@@ -176,6 +176,10 @@ pub(super) async fn survey(bucket: &Bucket, prefix: &str) -> Result<Survey, S3Er
             for lane in lanes.iter().take(QUIET_LANES) {
                 survey.last_day(&lister, lane, prefix).await?;
             }
+            if lanes.len() > QUIET_LANES {
+                lister.cut();
+                survey.looked = QUIET_LANES;
+            }
         }
     }
     survey.loose = loose;

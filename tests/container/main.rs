@@ -138,7 +138,8 @@ fn the_context_has_every_crate_and_the_skeleton_has_no_source() {
     );
 }
 
-/// The packages of the workspace in a folder, as cargo reads it with the lock file as it is.
+/// What can be compiled in a folder, as cargo reads it with the lock file as it is: packages and what they are made of.
+/// Tests and examples are not built here, but cargo refuses a package whose benchmarks are named and not there.
 fn packages(folder: &Path) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--locked", "--offline", "--no-deps", "--format-version", "1"])
@@ -148,7 +149,19 @@ fn packages(folder: &Path) -> BTreeSet<String> {
     let told: Value = serde_json::from_slice(&output.stdout)
         .unwrap_or_else(|_| panic!("{}: {}", folder.display(), String::from_utf8_lossy(&output.stderr)));
     let packages = told["packages"].as_array().unwrap().iter();
-    packages.map(|package| format!("{} {}", package["name"], package["version"])).collect()
+    let mut told = BTreeSet::new();
+    for package in packages {
+        told.insert(format!("{} {}", package["name"], package["version"]));
+        for target in package["targets"].as_array().unwrap() {
+            let kind = target["kind"][0].as_str().unwrap();
+            if ["lib", "bin", "bench"].contains(&kind) {
+                let source = target["src_path"].as_str().unwrap();
+                assert!(Path::new(source).exists(), "{kind} {}: {source}", target["name"]);
+                told.insert(format!("{} {kind} {}", package["name"], target["name"]));
+            }
+        }
+    }
+    told
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -77,9 +77,8 @@ fn what_cannot_be_meant_is_refused_by_the_form_and_by_the_module() {
         ("start_from", "yesterday"),
         ("start_from", "2026-11-01"),
         ("frequency", "0"),
-        ("frequency", "86401"),
-        ("chunk_size", "1000001"),
         ("late_window_hours", "0"),
+        ("late_window_hours", "8761"),
     ];
     let right = [
         ("bucket_name", "arn:aws:s3:eu-west-3:111122223333:accesspoint/flow-logs"),
