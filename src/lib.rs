@@ -11,5 +11,6 @@ pub mod platform;
 pub mod retry;
 pub mod s3;
 pub mod shutdown;
+pub mod stdout;
 pub mod trigger;
 pub mod validate;

@@ -8,8 +8,10 @@ use aws_flowlogs::platform::logs::LogQueue;
 use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::platform::{error_reports, health};
 use aws_flowlogs::shutdown::Shutdown;
+use aws_flowlogs::stdout::print;
 use aws_flowlogs::{action, check, manifest, trigger, validate};
 use clap::{CommandFactory as _, Parser, Subcommand};
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -91,11 +93,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Asks the trigger of this container, often: the smallest runtime will do, and no log.
+/// Asks the trigger of this container, often: without a log.
 fn ask_health(values: &Values) -> Result<(), Box<dyn std::error::Error>> {
     let port = values.port("liveness_port", health::LIVENESS_PORT)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let told = runtime.block_on(health::ask(port))?;
+    let told = runtime()?.block_on(health::ask(port))?;
     print(&format!("healthy: {told}\n"));
     Ok(())
 }
@@ -117,10 +118,7 @@ fn run_with_logs(command: &Command) -> ExitCode {
     if let Err(error) = &reports {
         tracing::warn!("errors are not reported to Sentry: {error}");
     }
-    // One thread waits for the network; decoding and files are on threads of their own. A second one would only be woken
-    // for each message that goes between the two.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return finish(Err(error)),
     };
@@ -142,10 +140,10 @@ async fn run(command: &Command, values: &Values, logs: LogQueue) -> Result<(), B
     Ok(())
 }
 
-/// Prints on stdout. Whoever reads it may have gone away: that is no reason to fail.
-fn print(text: &str) {
-    use std::io::Write as _;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// One thread waits for the network; decoding and files are on threads of their own. A second one would only be woken
+/// for each message that goes between the two.
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
 }
 
 fn finish<E: std::fmt::Display>(ended: Result<(), E>) -> ExitCode {

@@ -1,11 +1,12 @@
 //! What the steps found: a line for each on a terminal, or all of it as JSON.
 
-use std::io::Write as _;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
+
+use crate::stdout::print;
 
 /// Time for one step.
 const STEP: Duration = Duration::from_secs(60);
@@ -186,12 +187,6 @@ impl Report {
 /// Names of the bucket may hold what a terminal takes for an order, or for the next line of the report.
 fn in_one_line(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
-}
-
-/// Prints on stdout. Whoever reads it may have gone away: that is no reason to fail.
-pub(super) fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// A number and what it counts, e.g. `2 objects`.

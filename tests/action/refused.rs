@@ -63,12 +63,20 @@ async fn a_refused_chunk_does_not_take_the_others_with_it() {
     .await;
     let mut events = vec!["good"; 2 * FULL + 7];
     events[FULL] = "bad";
-    let world = World::new(&intake.server).await.events_file(serde_json::to_string(&events).unwrap());
-    let (error, results) = world.fails().await;
-    let counts = format!("{} of {} events were accepted", FULL + 7, events.len());
-    assert_contains(&error, &["400", "bad event", &counts, "would repeat what was accepted"]);
-    assert_eq!(results["event_ids"].as_array().unwrap().len(), FULL + 7);
-    assert!(world.has_events_file());
+    for compress in [false, true] {
+        let world = World::new(&intake.server).await.events_file(serde_json::to_string(&events).unwrap());
+        let world = world.argument("compress", compress);
+        let (error, results) = world.fails().await;
+        let counts = format!("{} of {} events were accepted", FULL + 7, events.len());
+        assert_contains(&error, &["400", "bad event", &counts, "would repeat what was accepted"]);
+        assert_eq!(
+            error.contains("if the intake does not take that, switch `compress` off"),
+            compress,
+            "{error}"
+        );
+        assert_eq!(results["event_ids"].as_array().unwrap().len(), FULL + 7);
+        assert!(world.has_events_file());
+    }
 }
 
 #[tokio::test]
