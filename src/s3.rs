@@ -16,6 +16,7 @@ use aws_sdk_s3::config::{
     ResponseChecksumValidation, RuntimeComponents,
 };
 use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -175,7 +176,7 @@ impl Bucket {
     pub async fn read(&self, object: &Object, offset: u64, length: u64) -> Result<Bytes, S3Error> {
         self.count("get");
         let body = self.store.read(object, offset, length).await?;
-        let expected = length.min(object.body_bytes.saturating_sub(offset));
+        let expected = object.expected(offset, length);
         if body.len() as u64 != expected {
             let detail = format!("{} bytes came where {expected} were asked for", body.len());
             return Err(S3Error::new("get", &self.name, &object.key, detail, S3Failure::Passing));
@@ -235,10 +236,10 @@ impl Store for S3 {
                 .await
                 .map_err(|error| S3Error::from_sdk("get", &self.bucket, &object.key, &error))?;
             let broken = |detail| S3Error::new("get", &self.bucket, &object.key, detail, S3Failure::Passing);
-            let body = tokio::time::timeout(ATTEMPT, answer.body.collect()).await;
+            let expected = object.expected(offset, length);
+            let body = tokio::time::timeout(ATTEMPT, gather(answer.body, expected)).await;
             let late = |_| broken(format!("the body did not arrive within {} s", ATTEMPT.as_secs()));
-            let body = body.map_err(late)?.map_err(|error| broken(causes(&error)))?;
-            Ok(body.into_bytes())
+            body.map_err(late)?.map_err(|error| broken(causes(&error)))
         };
         read.boxed()
     }
@@ -270,6 +271,25 @@ impl Store for S3 {
         };
         asked.boxed()
     }
+}
+
+impl Object {
+    /// How many bytes there are of it from `offset` on, `length` at most.
+    fn expected(&self, offset: u64, length: u64) -> u64 {
+        length.min(self.body_bytes.saturating_sub(offset))
+    }
+}
+
+/// The bytes of a body in one piece. Of one that is longer than `expected`, those up to a place behind that.
+async fn gather(mut body: ByteStream, expected: u64) -> Result<Bytes, ByteStreamError> {
+    // What comes is copied while it is at hand, into memory that is taken once.
+    let mut gathered = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
+    while gathered.len() as u64 <= expected
+        && let Some(bytes) = body.try_next().await?
+    {
+        gathered.extend_from_slice(&bytes);
+    }
+    Ok(gathered.into())
 }
 
 fn object(listed: aws_sdk_s3::types::Object) -> Option<Object> {

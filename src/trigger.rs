@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_log::decode::Decoder;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -152,7 +152,8 @@ pub async fn watch(
     let (names, listed) = (bucket.clone(), ledger.clone());
     let mut discovery = Discovery::new(&configuration, names, listed, delivery.clone(), progress.clone());
     let poll = Poll::default();
-    let mut trigger = Trigger { configuration, bucket, opener, ledger, delivery, resting, progress, poll };
+    let mut trigger =
+        Trigger { configuration, bucket, opener, ledger, delivery, resting, progress, poll, accepted: None };
     loop {
         let began = tokio::time::Instant::now();
         let found = trigger.poll(&mut discovery).await?;
@@ -175,6 +176,8 @@ struct Trigger {
     resting: Resting,
     progress: Progress,
     poll: Poll,
+    /// The platform has this, which is not noted yet.
+    accepted: Option<Receipt>,
 }
 
 impl Trigger {
@@ -185,20 +188,46 @@ impl Trigger {
         self.resting.poll();
         self.progress.poll_begins();
         let (names, named) = mpsc::channel(1_000);
-        let (found, ()) = tokio::try_join!(discovery.poll(names), self.deliver(named))?;
+        let (found, delivered) = tokio::join!(discovery.poll(names), self.deliver(named));
+        // Also when told to stop, and when the storage of the state is all that works.
+        self.settle().await?;
+        delivered?;
+        let found = found?;
         discovery.settle().await?;
         self.poll.tell();
         Ok(found)
     }
 
+    /// Notes what the platform has.
+    async fn settle(&mut self) -> Result<(), Stopped> {
+        match self.accepted.take() {
+            Some(receipt) => self.ledger.commit(receipt).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for what is next. A batch that is ready at once is noted together with the end of the one before; where
+    /// there is none, that is not put off.
+    async fn wait_for<T>(&mut self, next: impl Future<Output = T>) -> Result<T, Stopped> {
+        if self.delivery.shutdown.is_stopping() {
+            return Err(Stopped);
+        }
+        let mut next = pin!(next);
+        if let Some(next) = next.as_mut().now_or_never() {
+            return Ok(next);
+        }
+        self.settle().await?;
+        self.delivery.shutdown.race(next).await
+    }
+
     /// Delivers the objects that are named.
     async fn deliver(&mut self, named: mpsc::Receiver<Object>) -> Result<(), Stopped> {
-        let (delivery, opener) = (self.delivery.clone(), self.opener.clone());
+        let opener = self.opener.clone();
         let found = stream::unfold(named, async |mut named| Some((named.recv().await?, named)));
         let found = found.map(|object| opener.clone().open(object)).buffer_unordered(fetch::OPENED);
         let mut opened = pin!(found);
         let mut batch = Batch::new(self.configuration.chunk_size);
-        while let Some(opened) = delivery.shutdown.race(opened.next()).await? {
+        while let Some(opened) = self.wait_for(opened.next()).await? {
             match opened {
                 Ok(opened) => self.drain(opened, &mut batch).await?,
                 Err(unopened) => self.fail(&unopened.object, &unopened.error, &mut batch).await?,
@@ -213,7 +242,7 @@ impl Trigger {
         let (mut position, mut end) = (delivered, delivered);
         let mut left_out = LeftOut::default();
         loop {
-            let mut block = match self.delivery.shutdown.race(opened.next_block()).await? {
+            let mut block = match self.wait_for(opened.next_block()).await? {
                 Ok(Some(block)) => block,
                 Ok(None) => break,
                 Err(error) => return self.fail(&opened.object, &error, batch).await,
@@ -231,7 +260,8 @@ impl Trigger {
         Ok(())
     }
 
-    /// Delivers a batch and commits what it covers, then starts the next.
+    /// Delivers a batch, then starts the next. What it covers is committed with the beginning of the next, or as soon as
+    /// there is something to wait for.
     async fn hand_over(&mut self, batch: &mut Batch) -> Result<(), Stopped> {
         let batch = std::mem::replace(batch, Batch::new(self.configuration.chunk_size));
         if batch.is_empty() {
@@ -243,6 +273,7 @@ impl Trigger {
         let covered = batch.covers().to_vec();
         let batch = match Receipt::for_no_records(batch) {
             Ok(receipt) => {
+                self.settle().await?;
                 self.ledger.commit(receipt).await?;
                 self.progress.delivered(&covered);
                 return Ok(());
@@ -254,9 +285,8 @@ impl Trigger {
         let request_id = batch.request_id(&self.configuration.bucket);
         let (file, covers) = batch.into_file();
         let pending = Pending { request_id, records, covers };
-        self.ledger.begin(pending.clone()).await?;
-        let receipt = self.delivery.deliver(pending, file).await?;
-        self.ledger.commit(receipt).await?;
+        self.ledger.begin(pending.clone(), self.accepted.take()).await?;
+        self.accepted = Some(self.delivery.deliver(pending, file).await?);
         self.progress.delivered(&covered);
         self.poll.batches += 1;
         self.poll.records += records as u64;
@@ -275,6 +305,8 @@ impl Trigger {
         if batch.covers().iter().any(|cover| cover.key == key) {
             self.hand_over(batch).await?;
         }
+        // Where it is rejected, nothing of it is to be noted behind that.
+        self.settle().await?;
         let attempts = self.resting.failed(object);
         if error.is_poison() && Resting::is_hopeless(attempts) {
             tracing::error!(key, cause = %error, attempts, "object rejected: its records, or the rest of them, are not delivered");

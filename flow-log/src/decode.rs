@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, ErrorKind, Read};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::bufread::MultiGzDecoder;
 
@@ -43,8 +43,8 @@ pub struct Decoder {
     filter: Filter,
     /// One Parquet file at a time is on disk and in memory; parts of the next ones are fetched meanwhile.
     parquet: Arc<Mutex<()>>,
-    /// As many texts as may be in memory as a whole.
-    inflaters: Arc<[Mutex<Inflater>; 2]>,
+    /// One text at a time is in memory as a whole.
+    inflater: Arc<Mutex<Inflater>>,
 }
 
 /// What takes the blocks of an object, and may break it off. It is no type parameter, so that decoding is compiled with
@@ -133,7 +133,8 @@ impl Decoder {
         Self { format, filter, ..Self::default() }
     }
 
-    /// Decodes an object that is in memory as a whole, as [`Decoder::decode`] does, and faster where it can.
+    /// Decodes an object that is in memory as a whole, as [`Decoder::decode`] does, and faster where it can. Clones wait
+    /// for each other here.
     pub fn decode_whole(
         &self,
         object: &[u8],
@@ -152,7 +153,7 @@ impl Decoder {
     }
 
     fn decode_at_once(&self, object: &[u8], emit: Emit<'_>) -> Result<(), ObjectError> {
-        let mut inflater = self.inflater();
+        let mut inflater = self.inflater.lock().unwrap_or_else(PoisonError::into_inner);
         match inflater.inflate(object) {
             Some(parquet) if parquet::begins(parquet) => self.decode_parquet(parquet, emit),
             Some(text) => text::decode_whole(text, self, emit),
@@ -160,16 +161,6 @@ impl Decoder {
                 drop(inflater);
                 self.decode_in_pieces(Source(&mut &*object), emit)
             }
-        }
-    }
-
-    /// One that nobody has, if need be once the second is free.
-    fn inflater(&self) -> MutexGuard<'_, Inflater> {
-        let [first, second] = &*self.inflaters;
-        match first.try_lock() {
-            Ok(free) => free,
-            Err(TryLockError::Poisoned(free)) => free.into_inner(),
-            Err(TryLockError::WouldBlock) => second.lock().unwrap_or_else(PoisonError::into_inner),
         }
     }
 

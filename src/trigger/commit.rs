@@ -111,15 +111,22 @@ impl Ledger {
         look(&self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notes the batch that is about to be delivered.
-    pub async fn begin(&self, pending: Pending) -> Result<(), Stopped> {
-        self.change(&[Change::begun(pending)]).await
-    }
-
     /// Notes what the platform has, then removes the batch's folder.
     pub async fn commit(&self, receipt: Receipt) -> Result<(), Stopped> {
-        let folder = receipt.folder();
-        self.change(&[Change::committed(receipt)]).await?;
+        self.note(Some(receipt), None).await
+    }
+
+    /// Notes the batch that is about to be delivered, and in the same entry that the platform has the one before, if that
+    /// is not noted yet.
+    pub async fn begin(&self, pending: Pending, before: Option<Receipt>) -> Result<(), Stopped> {
+        self.note(before, Some(pending)).await
+    }
+
+    async fn note(&self, receipt: Option<Receipt>, pending: Option<Pending>) -> Result<(), Stopped> {
+        let folder = receipt.as_ref().and_then(Receipt::folder);
+        let committed = receipt.map(Change::committed);
+        let changes: Vec<_> = committed.into_iter().chain(pending.map(Change::begun)).collect();
+        self.change(&changes).await?;
         if let Some(folder) = folder {
             self.delivery.clear(&folder).await;
         }
@@ -151,13 +158,14 @@ impl Ledger {
     /// what the platform has, which the newer one waits for; then it waits to be stopped, because to end by itself would
     /// only make the platform start it again.
     pub async fn change(&self, changes: &[Change]) -> Result<(), Stopped> {
-        let entry = entry(self.instance, changes.to_vec());
+        let body = entry(self.instance, changes.to_vec());
         let mut journal = self.journal.lock().await;
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         loop {
-            let mut appended = journal.append(&entry).await;
-            if matches!(appended, Err(AppendError::Overtaken)) && changes.iter().any(Change::is_commit) {
-                let late = journal.append_behind(&entry, is_opening).await;
+            let mut appended = journal.append(&body).await;
+            let commits: Vec<_> = changes.iter().filter(|change| change.is_commit()).cloned().collect();
+            if matches!(appended, Err(AppendError::Overtaken)) && !commits.is_empty() {
+                let late = journal.append_behind(&entry(self.instance, commits), is_opening).await;
                 appended = late.and(Err(AppendError::Overtaken));
             }
             match appended {

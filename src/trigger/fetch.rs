@@ -16,8 +16,8 @@ use tokio::task::JoinHandle;
 use crate::s3::{Bucket, Object, S3Error, S3Failure};
 
 /// An object is read in parts of this size, each in one call: a part that fails is read again without the others, and
-/// no connection stays open while a batch is delivered. Up to five are in memory of each object: one is decoded, one
-/// waits, and one arrives, which takes twice its size.
+/// no connection stays open while a batch is delivered. Up to four are in memory of each object: one is decoded, two
+/// wait, and one arrives.
 const PART_BYTES: u64 = 2 * 1024 * 1024;
 /// Blocks held of an object that is not decoded to its end: 8 MiB.
 const HELD_BLOCKS: usize = 32;
@@ -26,7 +26,7 @@ pub const OPENED: usize = 16;
 /// What all opened objects may hold together, in kibibytes: two objects of the largest kind.
 const BUDGET_KIB: u32 = 2 * OBJECT_KIB;
 /// What an object holds at most: its blocks, and its parts.
-const OBJECT_KIB: u32 = BLOCKS_KIB + 5 * 2 * 1024;
+const OBJECT_KIB: u32 = BLOCKS_KIB + 4 * 2 * 1024;
 /// What the blocks of an object hold at most.
 const BLOCKS_KIB: u32 = 8 * 1024;
 /// Flow logs shrink to a third to a tenth under gzip.
@@ -38,6 +38,9 @@ pub struct Opener {
     bucket: Bucket,
     decoder: Decoder,
     budget: Arc<Semaphore>,
+    /// Whose turn it is to be decoded, of the objects that are in memory as a whole: one thread decodes faster than the
+    /// rest of the process takes records, and two would need the memory for two texts.
+    turn: Arc<Semaphore>,
 }
 
 /// An object whose records can be taken.
@@ -117,7 +120,8 @@ impl Unopened {
 impl Opener {
     /// Opens objects of `bucket` with a decoder.
     pub fn new(bucket: Bucket, decoder: Decoder) -> Self {
-        Self { bucket, decoder, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
+        let [budget, turn] = [BUDGET_KIB as usize, 1].map(|permits| Arc::new(Semaphore::new(permits)));
+        Self { bucket, decoder, budget, turn }
     }
 
     /// Opens an object on a task of its own, so that it goes on while a batch is delivered.
@@ -145,10 +149,15 @@ impl Opener {
             tokio::spawn(read_parts(self.bucket.clone(), object.clone(), parts_in));
             parts
         });
+        let turn = match rest {
+            None => Arc::clone(&self.turn).acquire_owned().await.ok(),
+            Some(_) => None,
+        };
         let (blocks_in, blocks) = mpsc::channel(HELD_BLOCKS);
         let (full_in, full) = oneshot::channel();
         let decoder = self.decoder.clone();
         let mut decoding = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let mut full_in = Some(full_in);
             let emit = |block| match blocks_in.try_send(block) {
                 Ok(()) => ControlFlow::Continue(()),

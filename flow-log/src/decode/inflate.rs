@@ -5,6 +5,9 @@ use memchr::memmem;
 
 /// The longest text that is inflated at once. Most objects are far smaller; AWS ends one at 75 MB of text.
 const TEXT_BYTES: usize = 8 * 1024 * 1024;
+/// The memory for texts grows in steps of this size: the objects of a flow log are all about as large as each other, and
+/// one that is slightly larger than those before is no reason to take memory anew.
+const STEP_BYTES: usize = 1024 * 1024;
 /// What a member of gzip ends with: the length of its content, behind the checksum (RFC 1952, section 2.3.1).
 const LENGTH_BYTES: usize = 4;
 
@@ -24,7 +27,7 @@ impl Inflater {
         if self.text.len() < length {
             // Fresh memory from the system is zero already; what is there needs not be copied.
             drop(std::mem::take(&mut self.text));
-            self.text = vec![0; length];
+            self.text = vec![0; length.next_multiple_of(STEP_BYTES)];
         }
         let text = self.text.get_mut(..length)?;
         if self.decompressor.gzip_decompress(object, text).ok()? != length {
