@@ -24,19 +24,18 @@ impl Inflater {
         let (_, four) = object.split_last_chunk::<LENGTH_BYTES>()?;
         let length =
             usize::try_from(u32::from_le_bytes(*four)).ok().filter(|length| *length <= TEXT_BYTES)?;
+        // What is inflated is the first member, and it ends with its length. If these four bytes are nowhere before the
+        // object's last four, and the length proves right, they are those, and the member is the whole object.
+        if memmem::find(object.get(..object.len() - 1)?, four).is_some() {
+            return None;
+        }
         if self.text.len() < length {
             // Fresh memory from the system is zero already; what is there needs not be copied.
             drop(std::mem::take(&mut self.text));
             self.text = vec![0; length.next_multiple_of(STEP_BYTES)];
         }
         let text = self.text.get_mut(..length)?;
-        if self.decompressor.gzip_decompress(object, text).ok()? != length {
-            return None;
-        }
-        // That was the first member: it ends with its length, which has been found right. If these four bytes are
-        // nowhere before the object's last four, they are those, and the member is the whole object.
-        let before = object.get(..object.len() - 1)?;
-        memmem::find(before, four).is_none().then_some(text)
+        (self.decompressor.gzip_decompress(object, text).ok()? == length).then_some(text)
     }
 }
 
