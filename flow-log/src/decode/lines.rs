@@ -92,7 +92,10 @@ impl Masks {
 
 /// Has the processor fetch memory that is looked at soon.
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "a hint to the processor about memory that is borrowed here, which it does not read")]
+#[expect(
+    unsafe_code,
+    reason = "a hint to the processor about memory that is borrowed here, which it does not read"
+)]
 fn ask_for(stride: &[u8; STRIDE]) {
     use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
     // SAFETY: the instruction is part of every x86-64 and has no effect but on time.
