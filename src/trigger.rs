@@ -189,7 +189,7 @@ impl Trigger {
         self.progress.poll_begins();
         let (names, named) = mpsc::channel(1_000);
         let (found, delivered) = tokio::join!(discovery.poll(names), self.deliver(named));
-        // Also when told to stop, and when the storage of the state is all that works.
+        // Whatever ended them, be it the order to stop.
         self.settle().await?;
         delivered?;
         let found = found?;

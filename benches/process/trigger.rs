@@ -42,10 +42,13 @@ impl World {
             let key = flow_log.key("2026-11-22T00:05:00Z".parse().unwrap(), &format!("{number:08x}"));
             s3.put("logs", &key, object.clone());
         }
-        // In memory where that is possible: what a file system costs depends on the file system.
+        // In memory where that is possible: what a file system costs depends on the file system, and what the stand-in
+        // for the platform copies there would be written to disk beside the trigger.
         let storage = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
         let secrets = json!({ "aws_secret_access_key": SECRET });
-        let platform = Platform::start(Setup::new(storage.path()).module_secrets(secrets)).await;
+        let setup =
+            Setup { runs_in: storage.path().parent().unwrap().to_owned(), ..Setup::new(storage.path()) };
+        let platform = Platform::start(setup.module_secrets(secrets)).await;
         Self { server, platform, storage }
     }
 

@@ -38,8 +38,8 @@ pub struct Opener {
     bucket: Bucket,
     decoder: Decoder,
     budget: Arc<Semaphore>,
-    /// Whose turn it is to be decoded, of the objects that are in memory as a whole: one thread decodes faster than the
-    /// rest of the process takes records, and two would need the memory for two texts.
+    /// Whose turn it is to be decoded, of the objects that are in memory as a whole: one thread decodes more records than
+    /// a platform takes, and two would need the memory for two texts.
     turn: Arc<Semaphore>,
 }
 

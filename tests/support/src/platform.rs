@@ -42,6 +42,8 @@ pub struct Setup {
     pub trigger_storage: PathBuf,
     /// The same where the storage is a bucket: the hand on its server, the bucket, and the folder in it with its `/`.
     pub trigger_bucket: Option<(Control, String, String)>,
+    /// Where the runs have their storage.
+    pub runs_in: PathBuf,
 }
 
 impl Setup {
@@ -53,6 +55,7 @@ impl Setup {
             trigger_secrets: Value::Null,
             trigger_storage: trigger_storage.into(),
             trigger_bucket: None,
+            runs_in: std::env::temp_dir(),
         }
     }
 
@@ -169,7 +172,8 @@ struct Shared {
 impl Platform {
     /// Starts a platform.
     pub async fn start(setup: Setup) -> Self {
-        let runs = tempfile::Builder::new().prefix("playbook-runs-").tempdir().expect("a folder for runs");
+        let runs = tempfile::Builder::new().prefix("playbook-runs-").tempdir_in(&setup.runs_in);
+        let runs = runs.expect("a folder for runs");
         let (accept, accepted) = mpsc::unbounded_channel();
         let endpoints = [Endpoint::Secrets, Endpoint::Events, Endpoint::Logs, Endpoint::Actions];
         let shared = Arc::new(Shared {
