@@ -243,3 +243,23 @@ async fn sigterm_under_load_ends_well_and_repeats_nothing() {
     stop(process).await;
     assert!(world.platform.events().iter().all(|event| !event.is_repeat));
 }
+
+/// What the platform has is noted as soon as nothing else is ready, whatever holds up the poll: a kill repeats none of it.
+#[tokio::test]
+async fn a_batch_is_noted_while_the_next_object_keeps_the_trigger_waiting() {
+    let mut world = World::new().await;
+    world.argument("start_from", "beginning");
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    let waiting = world.put(&flow_log, 1, 10);
+    world.s3.add_rule(Rule::new(Operation::Get, Trouble::Hang).key_contains(&waiting.key));
+    world.put(&flow_log, 5, 100);
+    let mut process = world.start().await;
+    let noted = || world.platform.records().len() == 100 && world.batch_folders() == 0;
+    assert!(eventually(PATIENCE, noted).await, "{}", process.stderr().text());
+    process.kill();
+    process.exited(PATIENCE).await;
+    world.s3.clear_rules();
+    let process = world.start().await;
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
