@@ -163,8 +163,8 @@ impl Ledger {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         loop {
             let mut appended = journal.append(&body).await;
-            let commits: Vec<_> = changes.iter().filter(|change| change.is_commit()).cloned().collect();
-            if matches!(appended, Err(AppendError::Overtaken)) && !commits.is_empty() {
+            if matches!(appended, Err(AppendError::Overtaken)) && changes.iter().any(Change::is_commit) {
+                let commits = changes.iter().filter(|change| change.is_commit()).cloned().collect();
                 let late = journal.append_behind(&entry(self.instance, commits), is_opening).await;
                 appended = late.and(Err(AppendError::Overtaken));
             }
