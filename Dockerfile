@@ -2,8 +2,8 @@
 #
 #   docker build --build-arg VERSION=<that of Cargo.toml> --tag aws-flowlogs .
 #
-# Both images are pinned by what they hold. The first has a C compiler and make beside Rust, for the allocator and the
-# cryptography. The second has glibc, libgcc and the certificates of public authorities, and nothing else to start: no
+# Both images are pinned by what they hold. The first has a C compiler, make and autotools beside Rust, for the allocator,
+# the cryptography and the inflater. The second has glibc, libgcc and the certificates of public authorities, and nothing else to start: no
 # shell, no package manager.
 ARG RUST_IMAGE=docker.io/library/rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
@@ -20,6 +20,13 @@ ARG CARGO_AUDITABLE_VERSION=0.7.7
 RUN cargo install --locked cargo-auditable@${CARGO_AUDITABLE_VERSION}
 ARG BUILDARCH
 ARG TARGETARCH
+ARG NASM_VERSION=2.16.01-1
+# For amd64, the inflater is written for this assembler; for arm64, for that of the compiler.
+RUN if [ "$TARGETARCH" = amd64 ] && ! command -v nasm; then \
+      apt-get update \
+      && apt-get install -y --no-install-recommends nasm=${NASM_VERSION} \
+      && rm -rf /var/lib/apt/lists/*; \
+    fi
 ARG CROSS_GCC_VERSION=4:12.2.0-3
 ARG CROSS_LIBC_VERSION=2.36-8cross1
 RUN if [ "$TARGETARCH" = arm64 ] && [ "$BUILDARCH" != arm64 ]; then \

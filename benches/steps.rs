@@ -33,7 +33,7 @@ fn object(records: usize) -> LogObject {
 /// The blocks of an object.
 fn blocks(decoder: &Decoder, object: &[u8]) -> Vec<Block> {
     let mut blocks = Vec::new();
-    let decoded = decoder.decode_whole(object, |block| {
+    let decoded = decoder.decode(object, |block| {
         blocks.push(block);
         ControlFlow::Continue(())
     });

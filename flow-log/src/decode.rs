@@ -7,10 +7,8 @@ use std::io::{BufRead, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flate2::bufread::MultiGzDecoder;
-
 use self::block::{Block, Filling};
-use self::inflate::Inflater;
+use self::inflate::Inflated;
 use self::source::{Source, SourceError};
 use self::spool::Spool;
 use super::filter::Filter;
@@ -43,8 +41,6 @@ pub struct Decoder {
     filter: Filter,
     /// One Parquet file at a time is on disk and in memory; parts of the next ones are fetched meanwhile.
     parquet: Arc<Mutex<()>>,
-    /// One text at a time is in memory as a whole.
-    inflater: Arc<Mutex<Inflater>>,
 }
 
 /// What takes the blocks of an object, and may break it off. It is no type parameter, so that decoding is compiled with
@@ -133,44 +129,22 @@ impl Decoder {
         Self { format, filter, ..Self::default() }
     }
 
-    /// Decodes an object that is in memory as a whole, as [`Decoder::decode`] does, and faster where it can. Clones wait
-    /// for each other here.
-    pub fn decode_whole(
-        &self,
-        object: &[u8],
-        mut emit: impl FnMut(Block) -> ControlFlow<()>,
-    ) -> Result<(), ObjectError> {
-        self.decode_at_once(object, &mut emit)
-    }
-
     /// Decodes an object into blocks for `emit`, which may break it off.
     pub fn decode(
         &self,
         mut source: impl BufRead,
         mut emit: impl FnMut(Block) -> ControlFlow<()>,
     ) -> Result<(), ObjectError> {
-        self.decode_in_pieces(Source(&mut source), &mut emit)
+        self.decode_source(Source(&mut source), &mut emit)
     }
 
-    fn decode_at_once(&self, object: &[u8], emit: Emit<'_>) -> Result<(), ObjectError> {
-        let mut inflater = self.inflater.lock().unwrap_or_else(PoisonError::into_inner);
-        match inflater.inflate(object) {
-            Some(parquet) if parquet::begins(parquet) => self.decode_parquet(parquet, emit),
-            Some(text) => text::decode_whole(text, self, emit),
-            None => {
-                drop(inflater);
-                self.decode_in_pieces(Source(&mut &*object), emit)
-            }
-        }
-    }
-
-    fn decode_in_pieces(&self, mut source: Source<'_>, emit: Emit<'_>) -> Result<(), ObjectError> {
+    fn decode_source(&self, mut source: Source<'_>, emit: Emit<'_>) -> Result<(), ObjectError> {
         match source.fill_buf().map_err(|error| damage(error, 0))? {
             [0x1f, 0x8b, ..] | [0x1f] => {}
             start if parquet::begins(start) => return self.decode_parquet(source, emit),
             _ => return Err(ObjectError::NotGzip),
         }
-        let mut inflated = MultiGzDecoder::new(source);
+        let mut inflated = Inflated::new(source);
         let mut start = Vec::new();
         inflated.by_ref().take(4).read_to_end(&mut start).map_err(|error| damage(error, 0))?;
         let is_parquet = parquet::begins(&start);

@@ -38,9 +38,6 @@ pub struct Opener {
     bucket: Bucket,
     decoder: Decoder,
     budget: Arc<Semaphore>,
-    /// Whose turn it is to be decoded, of the objects that are in memory as a whole: one thread decodes more records than
-    /// a platform takes, and two would need the memory for two texts.
-    turn: Arc<Semaphore>,
 }
 
 /// An object whose records can be taken.
@@ -120,8 +117,7 @@ impl Unopened {
 impl Opener {
     /// Opens objects of `bucket` with a decoder.
     pub fn new(bucket: Bucket, decoder: Decoder) -> Self {
-        let [budget, turn] = [BUDGET_KIB as usize, 1].map(|permits| Arc::new(Semaphore::new(permits)));
-        Self { bucket, decoder, budget, turn }
+        Self { bucket, decoder, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
     }
 
     /// Opens an object on a task of its own, so that it goes on while a batch is delivered.
@@ -144,20 +140,15 @@ impl Opener {
             Ok(first) => first,
             Err(error) => return Err(Unopened::new(object, error.into())),
         };
-        let rest = (object.body_bytes > PART_BYTES).then(|| {
+        let parts = (object.body_bytes > PART_BYTES).then(|| {
             let (parts_in, parts) = mpsc::channel(1);
             tokio::spawn(read_parts(self.bucket.clone(), object.clone(), parts_in));
             parts
         });
-        let turn = match rest {
-            None => Arc::clone(&self.turn).acquire_owned().await.ok(),
-            Some(_) => None,
-        };
         let (blocks_in, blocks) = mpsc::channel(HELD_BLOCKS);
         let (full_in, full) = oneshot::channel();
         let decoder = self.decoder.clone();
         let mut decoding = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
             let mut full_in = Some(full_in);
             let emit = |block| match blocks_in.try_send(block) {
                 Ok(()) => ControlFlow::Continue(()),
@@ -167,10 +158,7 @@ impl Opener {
                     blocks_in.blocking_send(block).map_or(ControlFlow::Break(()), ControlFlow::Continue)
                 }
             };
-            match rest {
-                None => decoder.decode_whole(&current, emit),
-                Some(parts) => decoder.decode(Parts { parts, current }, emit),
-            }
+            decoder.decode(Parts { current, parts }, emit)
         });
         tokio::select! {
             Ok(()) = full => Ok(Opened { object, blocks, decoding: Some(decoding), _budget: budget }),
@@ -214,14 +202,16 @@ async fn read_parts(bucket: Bucket, object: Object, parts: mpsc::Sender<Result<B
 
 /// The parts of an object as a source of bytes for a blocking thread.
 struct Parts {
-    parts: mpsc::Receiver<Result<Bytes, S3Error>>,
     current: Bytes,
+    /// Those that follow, if any do.
+    parts: Option<mpsc::Receiver<Result<Bytes, S3Error>>>,
 }
 
 impl BufRead for Parts {
     fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
         if self.current.is_empty()
-            && let Some(part) = self.parts.blocking_recv()
+            && let Some(parts) = &mut self.parts
+            && let Some(part) = parts.blocking_recv()
         {
             self.current = part.map_err(std::io::Error::other)?;
         }

@@ -5,7 +5,7 @@
 //! process for each kind of object. What is compiled here is the crate as in a release, but for the optimisation across
 //! crates and with the allocator of the C library: figures are to be compared with each other, not with the module's.
 //!
-//! libdeflate, memchr, zlib-rs and the C library choose their code by what the processor can do. Where there is AVX2,
+//! ISA-L, memchr and the C library choose their code by what the processor can do. Where there is AVX2,
 //! valgrind passes for one certain processor that has it, and not AVX-512: the table holds for every x86-64 with AVX2.
 //! Elsewhere nothing is compared, and neither is it where valgrind is missing; both is said. Another compiler or C library
 //! may move figures too.
@@ -55,8 +55,8 @@ fn main() -> ExitCode {
 /// Instructions per record of each object, by its name.
 type Counts = [(String, f64)];
 
-/// Text that is not compressed, so that inflating does not hide what its records cost; and what inflating costs, at once
-/// and in pieces.
+/// Text that is not compressed, so that inflating does not hide what its records cost; and what inflating costs, of one
+/// member and of two.
 fn objects() -> impl Iterator<Item = (String, Case)> {
     let plain = cases(RECORDS as usize, Compression::none()).into_iter();
     let compressed = cases(RECORDS as usize, Compression::default()).into_iter().take(2);
@@ -117,14 +117,14 @@ fn count(object: &Path, case: &Case) -> std::io::Result<Child> {
 fn decode_twice(object: &[u8], internal: bool) {
     let decoder = Decoder::new(RecordFormat::Auto, Filter { internal, ..Filter::default() });
     // What is allocated and looked up once in the life of the trigger is not of a record.
-    decoder.decode_whole(object, discard).unwrap();
+    decoder.decode(object, discard).unwrap();
     decode_counted(&decoder, object);
 }
 
 /// No closure in here: callgrind would take it for the function itself, by its name.
 #[inline(never)]
 fn decode_counted(decoder: &Decoder, object: &[u8]) {
-    decoder.decode_whole(black_box(object), discard).unwrap();
+    decoder.decode(black_box(object), discard).unwrap();
 }
 
 fn discard(block: Block) -> ControlFlow<()> {

@@ -110,9 +110,11 @@ impl Block {
 }
 
 impl Filling {
-    /// One for the records of `text_bytes` of text.
-    pub(super) fn for_text(text_bytes: usize) -> Self {
-        Self { json: Vec::with_capacity(text_bytes.min(BLOCK_BYTES) / 8 * 9), ..Self::default() }
+    /// The first records are those of `text_bytes` of text.
+    pub(super) fn expect_text(&mut self, text_bytes: usize) {
+        if self.json.capacity() == 0 {
+            self.json.reserve(text_bytes.min(BLOCK_BYTES) / 8 * 9);
+        }
     }
 
     /// What was filled in, as a block; what follows goes into the next.

@@ -1,106 +1,258 @@
-//! Inflates at once what is in memory as a whole: twice as fast as in pieces.
+//! Inflates gzip as its bytes come, with igzip, the inflater of ISA-L: it takes half the time of those written in Rust,
+//! and what it made is looked at while the processor has it at hand.
 
-use libdeflater::Decompressor;
-use memchr::memmem;
+use std::io::{BufRead, Error, ErrorKind, Read, Result};
 
-/// The longest text that is inflated at once. Most objects are far smaller; AWS ends one at 75 MB of text.
-const TEXT_BYTES: usize = 8 * 1024 * 1024;
-/// The memory for texts grows in steps of this size: the objects of a flow log are all about as large as each other, and
-/// one that is slightly larger than those before is no reason to take memory anew.
-const STEP_BYTES: usize = 1024 * 1024;
-/// What a member of gzip ends with: the length of its content, behind the checksum (RFC 1952, section 2.3.1).
-const LENGTH_BYTES: usize = 4;
+use isal_sys::igzip_lib::{
+    ISAL_GZIP_NO_HDR_VER, ISAL_INCORRECT_CHECKSUM, ISAL_INVALID_BLOCK, ISAL_INVALID_LOOKBACK,
+    ISAL_INVALID_SYMBOL, inflate_state, isal_block_state_ISAL_BLOCK_FINISH as FINISH, isal_inflate,
+    isal_inflate_init, isal_inflate_reset,
+};
 
-/// Inflates one object after another, into the same memory.
-pub(super) struct Inflater {
-    decompressor: Decompressor,
-    text: Vec<u8>,
+/// What the inflater is given at once. ISA-L before 2.32.1 adds lengths in 32 bits.
+const MOST_BYTES: u32 = 1 << 30;
+
+/// The content of gzip: that of all its members, one behind the other (RFC 1952).
+pub(super) struct Inflated<S> {
+    source: S,
+    member: Member,
+    /// Why nothing follows what was given.
+    damage: Option<&'static str>,
 }
 
-impl Inflater {
-    /// The content of `object`, if it is a single member of gzip from its first byte to its last and not too long.
-    /// `None` for anything else, also for damage: reading it in pieces tells what it is.
-    pub(super) fn inflate(&mut self, object: &[u8]) -> Option<&[u8]> {
-        let (_, four) = object.split_last_chunk::<LENGTH_BYTES>()?;
-        let length =
-            usize::try_from(u32::from_le_bytes(*four)).ok().filter(|length| *length <= TEXT_BYTES)?;
-        // What is inflated is the first member, and it ends with its length. If these four bytes are nowhere before the
-        // object's last four, and the length proves right, they are those, and the member is the whole object.
-        if memmem::find(object.get(..object.len() - 1)?, four).is_some() {
-            return None;
-        }
-        if self.text.len() < length {
-            // Fresh memory from the system is zero already; what is there needs not be copied.
-            drop(std::mem::take(&mut self.text));
-            self.text = vec![0; length.next_multiple_of(STEP_BYTES)];
-        }
-        let text = self.text.get_mut(..length)?;
-        (self.decompressor.gzip_decompress(object, text).ok()? == length).then_some(text)
+impl<S: BufRead> Inflated<S> {
+    pub(super) fn new(source: S) -> Self {
+        Self { source, member: Member::default(), damage: None }
     }
 }
 
-impl Default for Inflater {
+impl<S: BufRead> Read for Inflated<S> {
+    fn read(&mut self, output: &mut [u8]) -> Result<usize> {
+        loop {
+            if let Some(damage) = self.damage {
+                return Err(Error::new(ErrorKind::InvalidData, damage));
+            }
+            let input = self.source.fill_buf()?;
+            let is_end = input.is_empty();
+            if self.member.has_ended() {
+                if is_end {
+                    return Ok(0);
+                }
+                self.damage = skip_header(&mut self.source)?;
+                self.member.begin();
+                continue;
+            }
+            let Step { taken, made, damage } = self.member.inflate(input, output);
+            self.source.consume(taken);
+            self.damage = damage;
+            if made > 0 || output.is_empty() {
+                return Ok(made);
+            }
+            if is_end && damage.is_none() && !self.member.has_ended() {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+}
+
+/// Takes what is before the compressed data of a member. The inflater's own way forgets what is still to come of a
+/// header where the source ends a piece inside of it. Gives what is wrong with it.
+fn skip_header(source: &mut impl BufRead) -> Result<Option<&'static str>> {
+    const HAS_CHECKSUM: u8 = 1 << 1;
+    const HAS_EXTRA: u8 = 1 << 2;
+    const HAS_NAME: u8 = 1 << 3;
+    const HAS_COMMENT: u8 = 1 << 4;
+
+    let mut fixed = [0; 10];
+    source.read_exact(&mut fixed)?;
+    // The three highest flags stand for nothing yet, and what they will stand for cannot be taken.
+    let [0x1f, 0x8b, 8, flags @ ..0x20, ..] = fixed else {
+        return Ok(Some("what follows is no member of gzip"));
+    };
+    let mut two = [0; 2];
+    if flags & HAS_EXTRA != 0 {
+        source.read_exact(&mut two)?;
+        let extra_bytes = u64::from(u16::from_le_bytes(two));
+        std::io::copy(&mut source.take(extra_bytes), &mut std::io::sink())?;
+    }
+    for text in [HAS_NAME, HAS_COMMENT] {
+        if flags & text != 0 {
+            source.skip_until(0)?;
+        }
+    }
+    if flags & HAS_CHECKSUM != 0 {
+        source.read_exact(&mut two)?;
+    }
+    Ok(None)
+}
+
+/// The inflater, inside or behind a member.
+struct Member(Box<inflate_state>);
+
+/// What became of a call of the inflater.
+struct Step {
+    /// Bytes of the input that it took.
+    taken: usize,
+    /// Bytes that it made.
+    made: usize,
+    /// Why there are no more of them.
+    damage: Option<&'static str>,
+}
+
+impl Default for Member {
+    #[expect(unsafe_code, reason = "the inflater is a library of C and assembler")]
     fn default() -> Self {
-        Self { decompressor: Decompressor::new(), text: Vec::new() }
+        // SAFETY: it is made of numbers, arrays of numbers and pointers, for all of which zero is a value.
+        let mut state = unsafe { Box::<inflate_state>::new_zeroed().assume_init() };
+        // SAFETY: it fills in what it is given, and keeps nothing of it.
+        unsafe { isal_inflate_init(&raw mut *state) };
+        state.crc_flag = ISAL_GZIP_NO_HDR_VER;
+        state.block_state = FINISH;
+        Self(state)
     }
 }
 
-impl std::fmt::Debug for Inflater {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Inflater").field("text_bytes", &self.text.len()).finish_non_exhaustive()
+impl Member {
+    fn has_ended(&self) -> bool {
+        self.0.block_state == FINISH
+    }
+
+    /// What follows is the compressed data of another member.
+    #[expect(unsafe_code, reason = "the inflater is a library of C and assembler")]
+    fn begin(&mut self) {
+        // SAFETY: as for `isal_inflate_init`, which this has been through.
+        unsafe { isal_inflate_reset(&raw mut *self.0) }
+    }
+
+    /// Inflates from `input` into `output`.
+    #[expect(unsafe_code, reason = "the inflater is a library of C and assembler")]
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Step {
+        let state = &mut *self.0;
+        let most = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).min(MOST_BYTES);
+        let (input_bytes, output_bytes) = (most(input.len()), most(output.len()));
+        state.next_in = input.as_ptr().cast_mut();
+        state.avail_in = input_bytes;
+        state.next_out = output.as_mut_ptr();
+        state.avail_out = output_bytes;
+        // SAFETY: this has been through `isal_inflate_init`. Both pointers lead to as many bytes as it says, at least, and
+        // are replaced before the next call; what `next_in` leads to is only read.
+        let code = unsafe { isal_inflate(&raw mut *state) };
+        let taken = input_bytes.saturating_sub(state.avail_in) as usize;
+        let made = output_bytes.saturating_sub(state.avail_out) as usize;
+        let damage = match code {
+            // With some damage it goes on for ever (https://github.com/milesgranger/isal-rs/pull/23).
+            0.. if (taken, made) == (0, 0)
+                && !input.is_empty()
+                && !output.is_empty()
+                && state.block_state != FINISH =>
+            {
+                Some("nothing can be made of it")
+            }
+            0.. => None,
+            ISAL_INVALID_BLOCK => Some("a block has no known form"),
+            ISAL_INVALID_SYMBOL => Some("a code stands for nothing"),
+            ISAL_INVALID_LOOKBACK => Some("it repeats what was before its beginning"),
+            ISAL_INCORRECT_CHECKSUM => Some("its content has not the checksum and length that it ends with"),
+            _ => Some("the inflater cannot read it"),
+        };
+        Step { taken, made, damage }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::{BufReader, Write as _};
 
-    use flate2::Compression;
+    use flate2::bufread::MultiGzDecoder;
     use flate2::write::GzEncoder;
+    use flate2::{Compression, GzBuilder};
+    use proptest::prelude::*;
 
     use super::*;
 
-    fn gzip(content: &[u8]) -> Vec<u8> {
-        let mut member = GzEncoder::new(Vec::new(), Compression::fast());
+    fn inflated(object: &[u8], piece_bytes: usize, window_bytes: usize) -> Result<Vec<u8>> {
+        let mut inflated = Inflated::new(BufReader::with_capacity(piece_bytes, object));
+        let (mut content, mut window) = (Vec::new(), vec![0; window_bytes]);
+        loop {
+            match inflated.read(&mut window)? {
+                0 => return Ok(content),
+                count => content.extend_from_slice(&window[..count]),
+            }
+        }
+    }
+
+    /// One that has a header with everything a header may have.
+    fn member(content: &[u8], level: u32) -> Vec<u8> {
+        let header = GzBuilder::new().extra([7; 300]).filename("a name").comment("a comment").mtime(1);
+        let mut member = header.write(Vec::new(), Compression::new(level));
         member.write_all(content).unwrap();
         member.finish().unwrap()
     }
 
+    fn plain(content: &[u8]) -> Vec<u8> {
+        let mut member = GzEncoder::new(Vec::new(), Compression::default());
+        member.write_all(content).unwrap();
+        member.finish().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn the_content_of_all_members_comes_whatever_the_pieces(
+            members in proptest::collection::vec(
+                (proptest::collection::vec("[a-d]{0,300}|[ -~]{0,30}", 0..60), 0_u32..10, 1_usize..200),
+                1..4,
+            ),
+            piece_bytes in 1_usize..600,
+            window_bytes in 1_usize..600,
+        ) {
+            let (mut object, mut content) = (Vec::new(), Vec::new());
+            for (words, level, times) in members {
+                let words = words.concat().repeat(times);
+                object.extend(member(words.as_bytes(), level));
+                content.extend(words.into_bytes());
+            }
+            prop_assert_eq!(inflated(&object, piece_bytes, window_bytes).unwrap(), content);
+        }
+
+        #[test]
+        fn damage_is_seen_wherever_another_inflater_sees_it(
+            words in "[a-f 0-9]{1,2000}",
+            damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+            piece_bytes in 1_usize..600,
+        ) {
+            let mut object = plain(words.as_bytes());
+            for (place, byte) in damage {
+                let place = place.index(object.len());
+                object[place] = byte;
+            }
+            let mut content = Vec::new();
+            let other = MultiGzDecoder::new(&*object).read_to_end(&mut content).map(|_| content);
+            let ours = inflated(&object, piece_bytes, 500);
+            prop_assert_eq!(ours.is_ok(), other.is_ok(), "{:?} {:?}", ours, other);
+            if let (Ok(ours), Ok(other)) = (ours, other) {
+                prop_assert_eq!(ours, other);
+            }
+        }
+    }
+
     #[test]
-    fn only_a_single_whole_member_is_inflated_at_once() {
-        let mut inflater = Inflater::default();
-        let (long, short) = (gzip(&b"2 111111111111 eni-1\n".repeat(1_000)), gzip(b"2 111111111111 eni-2\n"));
-        assert_eq!(inflater.inflate(&long).unwrap().len(), 21_000);
-        assert_eq!(inflater.inflate(&short).unwrap(), b"2 111111111111 eni-2\n");
-        let longest = gzip(&vec![b'2'; TEXT_BYTES]);
-        assert_eq!(inflater.inflate(&longest).unwrap().len(), TEXT_BYTES);
-        let members = [
-            [&long[..], &short[..]].concat(),
-            [&short[..], &long[..]].concat(),
-            short.repeat(2),
-            long.repeat(3),
-        ];
-        for (number, object) in members.into_iter().enumerate() {
-            assert!(inflater.inflate(&object).is_none(), "members {number}");
+    fn what_is_cut_is_told_from_what_is_damaged() {
+        let object = [member(b"first", 6), plain(b"second")].concat();
+        let second = object.len() - plain(b"second").len();
+        for length in 1..object.len() {
+            let ended = inflated(&object[..length], 7, 7);
+            if length == second {
+                assert_eq!(ended.unwrap(), b"first");
+            } else {
+                assert_eq!(ended.unwrap_err().kind(), ErrorKind::UnexpectedEof, "cut at {length}");
+            }
         }
-        for trailing in 1..20 {
-            let object = [&short[..], &vec![0; trailing][..]].concat();
-            assert!(inflater.inflate(&object).is_none(), "{trailing} bytes behind it");
-            let object = [&short[..], &short[short.len() - trailing..]].concat();
-            assert!(inflater.inflate(&object).is_none(), "its last {trailing} bytes again");
+        for behind in [&[0; 20][..], b"0123456789", &object[1..]] {
+            let ended = inflated(&[&object, behind].concat(), 7, 7);
+            assert_eq!(ended.unwrap_err().to_string(), "what follows is no member of gzip");
         }
-        for length in 0..short.len() {
-            assert!(inflater.inflate(&short[..length]).is_none(), "cut at {length}");
-        }
-        for place in 0..long.len() {
-            let mut damaged = long.clone();
-            damaged[place] ^= 0x10;
-            // The header has bytes that do not matter, such as the time.
-            let same =
-                inflater.inflate(&damaged).is_none_or(|text| text == b"2 111111111111 eni-1\n".repeat(1_000));
-            assert!(same, "damaged at {place}");
-        }
-        assert!(inflater.inflate(&gzip(&vec![b'2'; TEXT_BYTES + 1])).is_none());
-        assert!(inflater.inflate(b"not gzip, but long enough").is_none());
+        let mut wrong = plain(b"second");
+        *wrong.last_mut().unwrap() = 1;
+        assert!(inflated(&wrong, 7, 7).unwrap_err().to_string().contains("checksum and length"));
     }
 }

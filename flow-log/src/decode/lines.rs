@@ -8,9 +8,6 @@ use wide::u8x16;
 
 /// As many bytes as a mask has bits.
 const STRIDE: usize = 64;
-/// How many strides ahead of the one that is looked at memory is asked for: the text of an object is larger than what a
-/// processor keeps at hand, and the wait for it is longer than a stride takes.
-const AHEAD: usize = 16;
 
 /// A line, without its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,9 +25,9 @@ pub(super) fn lines(text: &[u8]) -> Lines<'_> {
     let (strides, rest) = text.as_chunks();
     let rest = (!rest.is_empty()).then_some(rest);
     Lines {
+        text,
         strides: strides.iter(),
         rest,
-        length: text.len(),
         behind: 0,
         start: 0,
         seen: Seen::default(),
@@ -41,10 +38,10 @@ pub(super) fn lines(text: &[u8]) -> Lines<'_> {
 /// Lines that are being found.
 #[derive(Debug)]
 pub(super) struct Lines<'a> {
+    text: &'a [u8],
     strides: std::slice::Iter<'a, [u8; STRIDE]>,
     /// The last bytes, too few for a stride.
     rest: Option<&'a [u8]>,
-    length: usize,
     /// Where the stride ends that was read last.
     behind: usize,
     /// Where the next line starts.
@@ -65,9 +62,8 @@ struct Seen {
 /// Where bytes of a kind are in a stride: the lowest bit stands for the first byte.
 #[derive(Clone, Copy, Debug, Default)]
 struct Masks {
-    ends: u64,
     spaces: u64,
-    /// All that is not plain, and every end.
+    /// All that is not plain, and every end: in most text, nothing but ends.
     odd: u64,
 }
 
@@ -82,34 +78,10 @@ impl Masks {
             let below_space = bytes.cast_signed().simd_lt(u8x16::splat(b' ').cast_signed()).cast_unsigned();
             let odd = below_space | are(b'"') | are(b'\\');
             let put = |found: u8x16| u64::from(found.to_bitmask()) << (16 * number);
-            masks.ends |= put(are(b'\n'));
             masks.spaces |= put(are(b' '));
             masks.odd |= put(odd);
         }
         masks
-    }
-}
-
-/// Has the processor fetch memory that is looked at soon.
-#[cfg(target_arch = "x86_64")]
-#[expect(
-    unsafe_code,
-    reason = "a hint to the processor about memory that is borrowed here, which it does not read"
-)]
-fn ask_for(stride: &[u8; STRIDE]) {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-    // SAFETY: the instruction is part of every x86-64 and has no effect but on time.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(stride.as_ptr().cast()) }
-}
-
-/// Stable Rust has no such hint for other processors.
-#[cfg(not(target_arch = "x86_64"))]
-fn ask_for(_: &[u8; STRIDE]) {}
-
-impl Seen {
-    fn add(&mut self, spaces: u64, odd: u64) {
-        self.spaces += spaces.count_ones() as usize;
-        self.is_odd |= odd != 0;
     }
 }
 
@@ -128,21 +100,22 @@ impl Iterator for Lines<'_> {
 
     fn next(&mut self) -> Option<Line> {
         loop {
-            let Masks { ends, spaces, odd } = &mut self.masks;
-            if *ends != 0 {
-                let first = *ends & ends.wrapping_neg();
-                let before = first - 1;
-                self.seen.add(*spaces & before, *odd & before);
-                *spaces &= !before;
-                *odd &= !before & !first;
-                *ends &= !first;
-                return Some(self.finish(self.behind - STRIDE + first.trailing_zeros() as usize));
-            }
-            self.seen.add(*spaces, *odd);
-            if let Some(stride) = self.strides.next() {
-                if let Some(ahead) = self.strides.as_slice().get(AHEAD) {
-                    ask_for(ahead);
+            let Masks { spaces, odd } = &mut self.masks;
+            if *odd != 0 {
+                let first = *odd & odd.wrapping_neg();
+                let place = self.behind - STRIDE + first.trailing_zeros() as usize;
+                *odd &= !first;
+                if self.text.get(place) != Some(&b'\n') {
+                    self.seen.is_odd = true;
+                    continue;
                 }
+                let before = first - 1;
+                self.seen.spaces += (*spaces & before).count_ones() as usize;
+                *spaces &= !before;
+                return Some(self.finish(place));
+            }
+            self.seen.spaces += spaces.count_ones() as usize;
+            if let Some(stride) = self.strides.next() {
                 self.masks = Masks::of(stride);
             } else if let Some(rest) = self.rest.take() {
                 let mut stride = [b'-'; STRIDE];
@@ -150,7 +123,7 @@ impl Iterator for Lines<'_> {
                 self.masks = Masks::of(&stride);
             } else {
                 self.masks = Masks::default();
-                return (self.start < self.length).then(|| self.finish(self.length));
+                return (self.start < self.text.len()).then(|| self.finish(self.text.len()));
             }
             self.behind += STRIDE;
         }

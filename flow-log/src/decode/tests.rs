@@ -32,7 +32,7 @@ fn records_as(format: RecordFormat, object: &[u8]) -> Result<Vec<String>, Object
         json.extend_from_slice(&block.take(usize::MAX));
         ControlFlow::Continue(())
     });
-    let whole_ended = decoder.decode_whole(object, |mut block| {
+    let whole_ended = decoder.decode(object, |mut block| {
         whole.extend_from_slice(&block.take(usize::MAX));
         ControlFlow::Continue(())
     });

@@ -1,6 +1,6 @@
 //! Records out of text: leaves headers and empty lines out, and writes each record as the line that it is or as JSON.
 //!
-//! Text that comes in pieces needs one window of memory beside a block of records, whatever the object's size.
+//! It needs one window of memory beside a block of records, whatever the object's size.
 
 use std::io::{ErrorKind, Read};
 use std::ops::ControlFlow;
@@ -13,37 +13,12 @@ use super::{Decoder, ObjectError, RecordFormat, damage};
 use crate::record::{Layout, present};
 
 /// Text that is inflated at a time: large enough that the calls do not count, small enough for the processor's cache.
-const WINDOW_BYTES: usize = 256 * 1024;
+const WINDOW_BYTES: usize = 128 * 1024;
 /// A record has some hundred bytes, one with every field and tags a few thousand. A longer line is no record.
 const LINE_BYTES: usize = 1024 * 1024;
 
 /// What `log-status` says in a record that stands for those that AWS dropped.
 pub(super) const SKIP_DATA: &[u8] = b"SKIPDATA";
-
-/// Decodes text that is in memory as a whole, as [`decode`] does.
-pub(super) fn decode_whole(
-    text: &[u8],
-    decoder: &Decoder,
-    mut emit: impl FnMut(Block) -> ControlFlow<()>,
-) -> Result<(), ObjectError> {
-    let mut records = Records::new(decoder, text.len());
-    let mut rest = text;
-    while !rest.is_empty() {
-        let newline = |bytes| memchr::memrchr(b'\n', rest.get(..bytes).unwrap_or(rest));
-        let whole = match newline(WINDOW_BYTES).or_else(|| newline(LINE_BYTES)) {
-            Some(newline) => newline + 1,
-            None if rest.len() < LINE_BYTES => rest.len(),
-            None => return Err(ObjectError::LongLine { records: records.block.end() }),
-        };
-        let (window, behind) = rest.split_at(whole);
-        if records.read(window, &mut emit)?.is_break() {
-            return Ok(());
-        }
-        rest = behind;
-    }
-    records.block.end_with(emit);
-    Ok(())
-}
 
 /// Decodes text into blocks for `emit`, which may break it off.
 pub(super) fn decode(
@@ -51,7 +26,7 @@ pub(super) fn decode(
     decoder: &Decoder,
     mut emit: impl FnMut(Block) -> ControlFlow<()>,
 ) -> Result<(), ObjectError> {
-    let mut records = Records::new(decoder, WINDOW_BYTES);
+    let mut records = Records::new(decoder);
     let mut window = vec![0; WINDOW_BYTES];
     let mut filled = 0;
     loop {
@@ -112,14 +87,14 @@ struct Known {
 }
 
 impl<'a> Records<'a> {
-    fn new(decoder: &'a Decoder, text_bytes: usize) -> Self {
+    fn new(decoder: &'a Decoder) -> Self {
         Self {
             decoder,
             layout: None,
             stays: false,
             plain_values: None,
             ends_with_status: false,
-            block: Filling::for_text(text_bytes),
+            block: Filling::default(),
             number: 0,
             ends: Vec::new(),
         }
@@ -130,6 +105,7 @@ impl<'a> Records<'a> {
         text: &[u8],
         emit: &mut impl FnMut(Block) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, ObjectError> {
+        self.block.expect_text(text.len());
         for Line { place, spaces, is_plain } in lines(text) {
             let line = text.get(place).unwrap_or_default();
             let known = Known { values: spaces + 1, is_plain };
@@ -149,6 +125,7 @@ impl<'a> Records<'a> {
     }
 
     /// Whether a line goes out as it stands, is no header and says nothing of dropped records.
+    #[inline]
     fn is_usual(&self, line: &[u8], values: usize) -> bool {
         self.plain_values == Some(values)
             && line.first().is_some_and(|first| !first.is_ascii_lowercase())
@@ -156,6 +133,7 @@ impl<'a> Records<'a> {
     }
 
     /// Whether a line may say that AWS dropped records.
+    #[inline]
     fn may_skip_data(&self, line: &[u8]) -> bool {
         if self.ends_with_status {
             line.ends_with(SKIP_DATA)

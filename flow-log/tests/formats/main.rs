@@ -23,14 +23,14 @@ mod records;
 /// All blocks of an object.
 pub fn blocks(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<Block>, ObjectError> {
     let mut blocks = Vec::new();
-    Decoder::new(format, filter).decode_whole(object, |block| {
+    Decoder::new(format, filter).decode(object, |block| {
         blocks.push(block);
         ControlFlow::Continue(())
     })?;
     Ok(blocks)
 }
 
-/// All that goes out of an object, the same whether it is decoded as a whole or as it comes.
+/// All that goes out of an object, the same whether it comes as a whole or in pieces.
 pub fn events(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<String>, ObjectError> {
     let mut whole = Vec::new();
     for mut block in blocks(format, filter, object)? {
