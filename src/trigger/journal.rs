@@ -206,10 +206,14 @@ fn number(name: &str) -> Option<u64> {
     digits.parse().ok().filter(|_| digits.len() == 16)
 }
 
+/// What takes no more than this takes no less room on a disk when it is compressed.
+const PAGE_BYTES: usize = 4096;
+
 /// A file is the body in gzip, whose checksum it carries: what was cut or scrambled does not pass for whole.
 pub fn seal(body: &[u8]) -> Vec<u8> {
-    // 1 is the fastest that compresses; 0 would only wrap.
-    let mut compressor = Compressor::new(CompressionLvl::new(1).unwrap_or_default());
+    // 0 only wraps, 1 is the fastest that compresses.
+    let level = i32::from(body.len() > PAGE_BYTES);
+    let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap_or_default());
     let mut file = vec![0; compressor.gzip_compress_bound(body.len())];
     // The bound is that of the compressor itself: the file has room.
     let length = compressor.gzip_compress(body, &mut file).unwrap_or_default();
