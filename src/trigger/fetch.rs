@@ -23,8 +23,9 @@ const PART_BYTES: u64 = 2 * 1024 * 1024;
 const HELD_BLOCKS: usize = 32;
 /// Objects opened at a time. Most are small, and their time is the way to S3 and back.
 pub const OPENED: usize = 16;
-/// What all opened objects may hold together, in kibibytes: two objects of the largest kind.
-const BUDGET_KIB: u32 = 2 * OBJECT_KIB;
+/// What all opened objects may hold together, in kibibytes: one of the largest kind and one as most are, of which one is
+/// delivered while the other is fetched and decoded.
+const BUDGET_KIB: u32 = OBJECT_KIB + 10 * 1024;
 /// What an object holds at most: its blocks, and its parts.
 const OBJECT_KIB: u32 = BLOCKS_KIB + 4 * 2 * 1024;
 /// What the blocks of an object hold at most.
