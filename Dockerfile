@@ -3,8 +3,8 @@
 #   docker build --build-arg VERSION=<that of Cargo.toml> --tag aws-flowlogs .
 #
 # Both images are pinned by what they hold. The first has a C compiler, make and autotools beside Rust, for the allocator,
-# the cryptography and the inflater. The second has glibc, libgcc and the certificates of public authorities, and nothing else to start: no
-# shell, no package manager.
+# the cryptography and the inflater. The second has glibc, libgcc and the certificates of public authorities, and nothing
+# else to start: no shell, no package manager.
 ARG RUST_IMAGE=docker.io/library/rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1
 ARG RUNTIME_IMAGE=gcr.io/distroless/cc-debian12:nonroot@sha256:9dac0a79194e45a7da0158a9c6da57b217585af0786db3845d1f0ec1a0dd182f
 

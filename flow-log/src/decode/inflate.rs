@@ -48,8 +48,12 @@ impl<S: BufRead> Read for Inflated<S> {
             if made > 0 || output.is_empty() {
                 return Ok(made);
             }
-            if is_end && damage.is_none() && !self.member.has_ended() {
-                return Err(ErrorKind::UnexpectedEof.into());
+            if taken == 0 && damage.is_none() && !self.member.has_ended() {
+                if is_end {
+                    return Err(ErrorKind::UnexpectedEof.into());
+                }
+                // With some damage it goes on for ever (https://github.com/milesgranger/isal-rs/pull/23).
+                self.damage = Some("nothing can be made of it");
             }
         }
     }
@@ -140,14 +144,6 @@ impl Member {
         let taken = input_bytes.saturating_sub(state.avail_in) as usize;
         let made = output_bytes.saturating_sub(state.avail_out) as usize;
         let damage = match code {
-            // With some damage it goes on for ever (https://github.com/milesgranger/isal-rs/pull/23).
-            0.. if (taken, made) == (0, 0)
-                && !input.is_empty()
-                && !output.is_empty()
-                && state.block_state != FINISH =>
-            {
-                Some("nothing can be made of it")
-            }
             0.. => None,
             ISAL_INVALID_BLOCK => Some("a block has no known form"),
             ISAL_INVALID_SYMBOL => Some("a code stands for nothing"),
