@@ -18,16 +18,17 @@ use crate::s3::{Bucket, Object, S3Error, S3Failure};
 /// An object is read in parts of this size, each in one call: a part that fails is read again without the others, and
 /// no connection stays open while a batch is delivered. Up to four are in memory of each object: one is decoded, two
 /// wait, and one arrives.
-const PART_BYTES: u64 = 2 * 1024 * 1024;
+const PART_BYTES: u64 = PART_KIB as u64 * 1024;
+const PART_KIB: u32 = 2 * 1024;
 /// Blocks held of an object that is not decoded to its end: 8 MiB.
 const HELD_BLOCKS: usize = 32;
 /// Objects opened at a time. Most are small, and their time is the way to S3 and back.
 pub const OPENED: usize = 16;
 /// What all opened objects may hold together, in kibibytes: one of the largest kind and one as most are, of which one is
 /// delivered while the other is fetched and decoded.
-const BUDGET_KIB: u32 = OBJECT_KIB + 10 * 1024;
+const BUDGET_KIB: u32 = OBJECT_KIB + PART_KIB + BLOCKS_KIB;
 /// What an object holds at most: its blocks, and its parts.
-const OBJECT_KIB: u32 = BLOCKS_KIB + 4 * 2 * 1024;
+const OBJECT_KIB: u32 = BLOCKS_KIB + 4 * PART_KIB;
 /// What the blocks of an object hold at most.
 const BLOCKS_KIB: u32 = 8 * 1024;
 /// Flow logs shrink to a third to a tenth under gzip.
