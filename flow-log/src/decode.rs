@@ -3,7 +3,7 @@
 //!
 //! It runs on a blocking thread.
 
-use std::io::{BufRead, ErrorKind, Read};
+use std::io::{BufRead, Chain, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -138,18 +138,20 @@ impl Decoder {
         self.decode_source(Source(&mut source), &mut emit)
     }
 
-    fn decode_source(&self, mut source: Source<'_>, emit: Emit<'_>) -> Result<(), ObjectError> {
-        match source.fill_buf().map_err(|error| damage(error, 0))? {
-            [0x1f, 0x8b, ..] | [0x1f] => {}
-            start if parquet::begins(start) => return self.decode_parquet(source, emit),
-            _ => return Err(ObjectError::NotGzip),
+    fn decode_source(&self, source: Source<'_>, emit: Emit<'_>) -> Result<(), ObjectError> {
+        let (start, source) = with_start(source)?;
+        if parquet::begins(&start) {
+            return self.decode_parquet(source, emit);
         }
-        let mut inflated = Inflated::new(source);
-        let mut start = Vec::new();
-        inflated.by_ref().take(4).read_to_end(&mut start).map_err(|error| damage(error, 0))?;
-        let is_parquet = parquet::begins(&start);
-        let inflated = std::io::Cursor::new(start).chain(inflated);
-        if is_parquet { self.decode_parquet(inflated, emit) } else { text::decode(inflated, self, emit) }
+        // Of one byte it cannot be told: such an object is cut.
+        if !matches!(*start, [0x1f] | [0x1f, 0x8b, ..]) {
+            return Err(ObjectError::NotGzip);
+        }
+        let (start, inflated) = with_start(Inflated::new(source))?;
+        if parquet::begins(&start) {
+            return self.decode_parquet(inflated, emit);
+        }
+        text::decode(inflated, self, emit)
     }
 
     /// Whether a record goes out, of which `value` tells the values. Counts it if not, and if it says that AWS dropped
@@ -172,6 +174,17 @@ impl Decoder {
         let _alone = self.parquet.lock().unwrap_or_else(PoisonError::into_inner);
         parquet::decode(&Spool::fill(source)?, self, emit)
     }
+}
+
+/// A source with what was read of it already.
+type Whole<S> = Chain<Cursor<Vec<u8>>, S>;
+
+/// The first four bytes of a source, or fewer where there are no more: they tell what it is. A piece of it may be
+/// shorter.
+fn with_start<S: Read>(mut source: S) -> Result<(Vec<u8>, Whole<S>), ObjectError> {
+    let mut start = Vec::new();
+    source.by_ref().take(4).read_to_end(&mut start).map_err(|error| damage(error, 0))?;
+    Ok((start.clone(), Cursor::new(start).chain(source)))
 }
 
 /// An error of the inflater, or one of the source that passed through it.

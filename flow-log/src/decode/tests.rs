@@ -28,7 +28,9 @@ fn records(object: &[u8]) -> Result<Vec<String>, ObjectError> {
 fn records_as(format: RecordFormat, object: &[u8]) -> Result<Vec<String>, ObjectError> {
     let decoder = Decoder::new(format, Filter::default());
     let (mut json, mut whole) = (b"[".to_vec(), b"[".to_vec());
-    let ended = decoder.decode(BufReader::with_capacity(100, object), |mut block| {
+    let (first, rest) = object.split_at(object.len().min(1));
+    let in_pieces = first.chain(BufReader::with_capacity(100, rest));
+    let ended = decoder.decode(in_pieces, |mut block| {
         json.extend_from_slice(&block.take(usize::MAX));
         ControlFlow::Continue(())
     });

@@ -7,7 +7,7 @@
     reason = "a test ends at what it did not expect"
 )]
 
-use std::io::BufReader;
+use std::io::{BufReader, Read as _};
 use std::ops::ControlFlow;
 
 use flow_log::decode::block::Block;
@@ -37,7 +37,8 @@ pub fn events(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec
         whole.extend_from_slice(&block.take(usize::MAX));
     }
     let mut pieces = Vec::new();
-    Decoder::new(format, filter).decode(BufReader::new(object), |mut block| {
+    let (first, rest) = object.split_at(object.len().min(1));
+    Decoder::new(format, filter).decode(first.chain(BufReader::new(rest)), |mut block| {
         pieces.extend_from_slice(&block.take(usize::MAX));
         ControlFlow::Continue(())
     })?;
