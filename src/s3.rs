@@ -16,8 +16,7 @@ use aws_sdk_s3::config::{
     ResponseChecksumValidation, RuntimeComponents,
 };
 use aws_sdk_s3::error::BoxError;
-use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
-use bytes::Bytes;
+use bytes::Buf as _;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -28,8 +27,10 @@ use crate::platform::callback::causes;
 use crate::platform::metrics::{Metrics, Operation};
 use crate::platform::values::{ValueError, Values};
 
+mod content;
 mod failure;
 
+pub use content::Content;
 pub use failure::{S3Error, S3Failure};
 
 /// Time for one attempt at a call. A part of an object is 2 MiB at most: this is 70 kB/s.
@@ -50,7 +51,7 @@ pub trait Store: std::fmt::Debug + Send + Sync {
 
     /// `length` bytes of an object from `offset` on, or fewer where it ends or the answer broke off. Fails if the
     /// object is not the one that was listed any more.
-    fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Bytes>;
+    fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Content>;
 
     /// The time by the store's clock, as its last answer showed it; the local time before the first answer.
     fn now(&self) -> Timestamp;
@@ -173,12 +174,12 @@ impl Bucket {
 
     /// `length` bytes of an object from `offset` on, or fewer where it ends. Fails if the object is not the one that
     /// was listed any more.
-    pub async fn read(&self, object: &Object, offset: u64, length: u64) -> Result<Bytes, S3Error> {
+    pub async fn read(&self, object: &Object, offset: u64, length: u64) -> Result<Content, S3Error> {
         self.count("get");
         let body = self.store.read(object, offset, length).await?;
         let expected = object.expected(offset, length);
-        if body.len() as u64 != expected {
-            let detail = format!("{} bytes came where {expected} were asked for", body.len());
+        if body.remaining() as u64 != expected {
+            let detail = format!("{} bytes came where {expected} were asked for", body.remaining());
             return Err(S3Error::new("get", &self.name, &object.key, detail, S3Failure::Passing));
         }
         self.metrics.object_bytes.inc_by(expected);
@@ -220,7 +221,7 @@ impl Store for S3 {
         listed.boxed()
     }
 
-    fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Bytes> {
+    fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Content> {
         let whole = offset == 0 && length >= object.body_bytes;
         let range =
             (!whole).then(|| format!("bytes={offset}-{}", offset.saturating_add(length).saturating_sub(1)));
@@ -237,7 +238,7 @@ impl Store for S3 {
                 .map_err(|error| S3Error::from_sdk("get", &self.bucket, &object.key, &error))?;
             let broken = |detail| S3Error::new("get", &self.bucket, &object.key, detail, S3Failure::Passing);
             let expected = object.expected(offset, length);
-            let body = tokio::time::timeout(ATTEMPT, gather(answer.body, expected)).await;
+            let body = tokio::time::timeout(ATTEMPT, content::gather(answer.body, expected)).await;
             let late = |_| broken(format!("the body did not arrive within {} s", ATTEMPT.as_secs()));
             body.map_err(late)?.map_err(|error| broken(causes(&error)))
         };
@@ -278,18 +279,6 @@ impl Object {
     fn expected(&self, offset: u64, length: u64) -> u64 {
         length.min(self.body_bytes.saturating_sub(offset))
     }
-}
-
-/// The bytes of a body in one piece. Of one that is longer than `expected`, those up to a place behind that.
-async fn gather(mut body: ByteStream, expected: u64) -> Result<Bytes, ByteStreamError> {
-    // What comes is copied while it is at hand, into memory that is taken once.
-    let mut gathered = Vec::with_capacity(usize::try_from(expected).unwrap_or_default());
-    while gathered.len() as u64 <= expected
-        && let Some(bytes) = body.try_next().await?
-    {
-        gathered.extend_from_slice(&bytes);
-    }
-    Ok(gathered.into())
 }
 
 fn object(listed: aws_sdk_s3::types::Object) -> Option<Object> {

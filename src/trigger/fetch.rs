@@ -7,13 +7,13 @@ use std::io::{BufRead, Read};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Buf as _;
 use flow_log::decode::block::Block;
 use flow_log::decode::{Decoder, ObjectError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::s3::{Bucket, Object, S3Error, S3Failure};
+use crate::s3::{Bucket, Content, Object, S3Error, S3Failure};
 
 /// An object is read in parts of this size, each in one call: a part that fails is read again without the others, and
 /// no connection stays open while a batch is delivered. Up to four are in memory of each object: one is decoded, two
@@ -190,7 +190,7 @@ fn outcome(decoded: Result<Result<(), ObjectError>, tokio::task::JoinError>) -> 
 }
 
 /// Reads the parts of an object behind the first, one ahead of the decoder.
-async fn read_parts(bucket: Bucket, object: Object, parts: mpsc::Sender<Result<Bytes, S3Error>>) {
+async fn read_parts(bucket: Bucket, object: Object, parts: mpsc::Sender<Result<Content, S3Error>>) {
     let mut offset = PART_BYTES;
     while offset < object.body_bytes {
         let part = bucket.read(&object, offset, PART_BYTES).await;
@@ -204,24 +204,24 @@ async fn read_parts(bucket: Bucket, object: Object, parts: mpsc::Sender<Result<B
 
 /// The parts of an object as a source of bytes for a blocking thread.
 struct Parts {
-    current: Bytes,
+    current: Content,
     /// Those that follow, if any do.
-    parts: Option<mpsc::Receiver<Result<Bytes, S3Error>>>,
+    parts: Option<mpsc::Receiver<Result<Content, S3Error>>>,
 }
 
 impl BufRead for Parts {
     fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
-        if self.current.is_empty()
+        if !self.current.has_remaining()
             && let Some(parts) = &mut self.parts
             && let Some(part) = parts.blocking_recv()
         {
             self.current = part.map_err(std::io::Error::other)?;
         }
-        Ok(&self.current)
+        Ok(self.current.chunk())
     }
 
     fn consume(&mut self, count: usize) {
-        self.current.advance(count.min(self.current.len()));
+        self.current.advance(count.min(self.current.remaining()));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aws_flowlogs::s3::{Answer, ListRequest, Object, Page, S3Error, S3Failure, Store};
+use aws_flowlogs::s3::{Answer, Content, ListRequest, Object, Page, S3Error, S3Failure, Store};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
@@ -110,7 +110,7 @@ impl Store for SimulatedBucket {
         listed.boxed()
     }
 
-    fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Bytes> {
+    fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Content> {
         let read = async move {
             let step = self.world.step(self.instance, "get", &object.key, |_, now, fault, dice| {
                 self.body(now, &object.key, fault, dice)
@@ -120,7 +120,7 @@ impl Store for SimulatedBucket {
             })?;
             let from = usize::try_from(offset).unwrap().min(body.len());
             let to = usize::try_from(offset.saturating_add(length)).unwrap().min(body.len());
-            Ok(body.slice(from..to))
+            Ok(Content::from(vec![body.slice(from..to)]))
         };
         read.boxed()
     }
