@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::values::{ValueError, Values};
@@ -49,6 +50,17 @@ pub trait Backend: std::fmt::Debug + Send + Sync {
 
     /// Removes a file; it is no error if there is none.
     fn remove_file<'a>(&'a self, path: &'a Path) -> Answer<'a, ()>;
+
+    /// Removes files of a folder, as [`Backend::remove_file`] does, in this order.
+    fn remove_files<'a>(&'a self, folder: &'a Path, names: Vec<String>) -> Answer<'a, ()> {
+        let removed = async move {
+            for name in names {
+                self.remove_file(&folder.join(name)).await?;
+            }
+            Ok(())
+        };
+        removed.boxed()
+    }
 
     /// Removes a folder with all that is in it; it is no error if there is none.
     fn remove_folder<'a>(&'a self, path: &'a Path) -> Answer<'a, ()>;
@@ -195,6 +207,14 @@ impl Storage {
     /// Removes a file; it is no error if there is none.
     pub async fn remove_file(&self, path: &str) -> Result<(), StorageError> {
         self.backend.remove_file(relative(path)?).await
+    }
+
+    /// Removes files of a folder, as [`Storage::remove_file`] does, in this order.
+    pub async fn remove_files(&self, folder: &str, names: Vec<String>) -> Result<(), StorageError> {
+        for name in &names {
+            relative(name)?;
+        }
+        self.backend.remove_files(relative(folder)?, names).await
     }
 
     /// Removes a folder with all that is in it; it is no error if there is none.

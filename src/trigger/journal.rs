@@ -177,15 +177,15 @@ impl Journal {
         let Some(oldest) = self.snapshots.get(superfluous).copied().filter(|_| superfluous > 0) else {
             return Ok(());
         };
-        for name in self.storage.names(&self.folder).await? {
-            let is_superfluous = number(&name).is_some_and(|number| match name.ends_with(SNAPSHOT) {
+        let is_superfluous = |name: &str| {
+            number(name).is_some_and(|number| match name.ends_with(SNAPSHOT) {
                 true => number < oldest,
                 false => number <= oldest,
-            });
-            if is_superfluous {
-                self.storage.remove_file(&format!("{}/{name}", self.folder)).await?;
-            }
-        }
+            })
+        };
+        let mut names = self.storage.names(&self.folder).await?;
+        names.retain(|name| is_superfluous(name));
+        self.storage.remove_files(&self.folder, names).await?;
         self.snapshots.drain(..superfluous);
         Ok(())
     }

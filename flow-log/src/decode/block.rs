@@ -76,15 +76,19 @@ impl Block {
 
     /// Leaves out the records before `position`.
     pub fn skip_to(&mut self, position: u64) {
-        let behind = |mark: &Mark| self.from + u64::from(mark.read) <= position;
-        self.taken = self.taken.max(self.marks.partition_point(behind));
+        if position > self.position() {
+            let behind = |mark: &Mark| self.from + u64::from(mark.read) <= position;
+            self.taken = self.taken.max(self.marks.partition_point(behind));
+        }
     }
 
     /// How many of the next records fit into `bytes`.
     pub fn fitting(&self, bytes: usize) -> usize {
         let from = self.last().json;
         let rest = self.marks.get(self.taken..).unwrap_or_default();
-        rest.partition_point(|mark| (mark.json - from) as usize <= bytes)
+        let fits = |mark: &Mark| (mark.json - from) as usize <= bytes;
+        // Nearly always all of them do: to look for the last one would be slow, in memory that no cache has.
+        if rest.last().is_none_or(fits) { rest.len() } else { rest.partition_point(fits) }
     }
 
     /// The position behind the last record that was taken.

@@ -109,6 +109,12 @@ impl Backend for Local {
         self.blocking(path, "remove", |file| ignore_missing(std::fs::remove_file(file)))
     }
 
+    fn remove_files<'a>(&'a self, folder: &'a Path, names: Vec<String>) -> Answer<'a, ()> {
+        self.blocking(folder, "remove files of", move |folder| {
+            names.iter().try_for_each(|name| ignore_missing(std::fs::remove_file(folder.join(name))))
+        })
+    }
+
     fn remove_folder<'a>(&'a self, path: &'a Path) -> Answer<'a, ()> {
         self.blocking(path, "remove", |folder| ignore_missing(std::fs::remove_dir_all(folder)))
     }
