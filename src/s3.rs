@@ -13,7 +13,7 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
     BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RequestChecksumCalculation,
-    ResponseChecksumValidation, RuntimeComponents,
+    ResponseChecksumValidation, RuntimeComponents, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::BoxError;
 use bytes::Buf as _;
@@ -138,6 +138,8 @@ impl Bucket {
                     .operation_attempt_timeout(ATTEMPT)
                     .build(),
             )
+            // [`ATTEMPT`] bounds the body too, without a look at the clock for each of its pieces.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             // A reader has nothing to checksum, and a gzip member and a Parquet page carry sums of their own.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
