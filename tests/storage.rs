@@ -88,6 +88,16 @@ async fn behaves(storage: &Storage) {
     storage.remove_file("state/1.damaged").await.unwrap();
     assert_eq!(storage.names("state").await.unwrap(), Vec::<String>::new());
 
+    for name in ["1.entry", "2.entry", "3.entry"] {
+        storage.write(&format!("state/{name}"), name).await.unwrap();
+    }
+    let names = || ["3.entry", "0.entry", "1.entry"].map(str::to_owned).to_vec();
+    storage.remove_files("state", names()).await.unwrap();
+    assert_eq!(storage.names("state").await.unwrap(), ["2.entry"]);
+    let outside = storage.remove_files("state", vec!["../large.json".to_owned()]).await;
+    assert!(matches!(outside, Err(StorageError::Outside { .. })), "{outside:?}");
+    storage.remove_file("state/2.entry").await.unwrap();
+
     let large = vec![b'x'; 20 * 1024 * 1024 + 7];
     storage.write_from("large.json", std::io::Cursor::new(large.clone())).await.unwrap();
     assert!(storage.read("large.json").await.unwrap().unwrap() == large);

@@ -11,7 +11,7 @@ const PIECE_BYTES: usize = 128 * 1024;
 pub type Content = SegmentedBuf<Bytes>;
 
 /// The bytes of a body. Of one that is longer than `expected`, those up to a place behind that. Long pieces are kept as
-/// they come, short ones are copied together: TLS gives no more than 16 KiB at once.
+/// they come, short ones are copied together: a record of TLS has 16 KiB at most (RFC 8446, 5.1).
 pub(super) async fn gather(mut body: ByteStream, expected: u64) -> Result<Content, ByteStreamError> {
     let mut gathered = Content::new();
     let mut short = Vec::new();
