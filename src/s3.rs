@@ -16,7 +16,7 @@ use aws_sdk_s3::config::{
     ResponseChecksumValidation, RuntimeComponents, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::BoxError;
-use bytes::Buf as _;
+use bytes::{Buf as _, Bytes};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
@@ -186,6 +186,12 @@ impl Bucket {
         }
         self.metrics.object_bytes.inc_by(expected);
         Ok(body)
+    }
+
+    /// What [`Bucket::read`] gives, in one piece.
+    pub async fn read_whole(&self, object: &Object, offset: u64, length: u64) -> Result<Bytes, S3Error> {
+        let mut content = self.read(object, offset, length).await?;
+        Ok(content.copy_to_bytes(content.remaining()))
     }
 
     /// The region that the bucket is in, e.g. `eu-west-3`, whichever region was asked; `None` if S3 does not say. It may

@@ -1,6 +1,6 @@
 //! The steps `region`, `list`, `newest` and `get`: whether the account may read the bucket, and what is there.
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use jiff::SignedDuration;
 
 use super::report::{Step, Told, counted};
@@ -134,8 +134,7 @@ pub(super) async fn get(bucket: &Bucket, object: Object) -> Step<(Object, Bytes)
         bucket.name()
     );
     let length = object.body_bytes.min(START_BYTES);
-    let mut start = bucket.read(&object, 0, length).await.map_err(|error| refused(&error, denied))?;
-    let start = start.copy_to_bytes(start.remaining());
+    let start = bucket.read_whole(&object, 0, length).await.map_err(|error| refused(&error, denied))?;
     let told = Told::ok(format!("allowed, and decrypted if it is encrypted; {} bytes read", start.len()));
     Ok((told, (object, start)))
 }

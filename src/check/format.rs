@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use flate2::bufread::MultiGzDecoder;
 use flow_log::decode::{ObjectError, RecordFormat, parquet};
 use flow_log::record::Layout;
@@ -160,6 +160,6 @@ impl Shape {
 async fn columns(bucket: &Bucket, object: &Object) -> Option<Vec<String>> {
     let size = object.body_bytes;
     let length = size.min(END_BYTES);
-    let mut end = bucket.read(object, size - length, length).await.ok()?;
-    parquet::fields(&end.copy_to_bytes(end.remaining()), size)
+    let end = bucket.read_whole(object, size - length, length).await.ok()?;
+    parquet::fields(&end, size)
 }

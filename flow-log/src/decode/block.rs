@@ -78,7 +78,7 @@ impl Block {
     pub fn skip_to(&mut self, position: u64) {
         if position > self.position() {
             let behind = |mark: &Mark| self.from + u64::from(mark.read) <= position;
-            self.taken = self.taken.max(self.marks.partition_point(behind));
+            self.taken = self.marks.partition_point(behind);
         }
     }
 
