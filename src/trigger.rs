@@ -285,8 +285,14 @@ impl Trigger {
         let request_id = batch.request_id(&self.configuration.bucket);
         let (file, covers) = batch.into_file();
         let pending = Pending { request_id, records, covers };
-        self.ledger.begin(pending.clone(), self.accepted.take()).await?;
-        self.accepted = Some(self.delivery.deliver(pending, file).await?);
+        let (ledger, delivery) = (self.ledger.clone(), self.delivery.clone());
+        let (noted, before) = (pending.clone(), self.accepted.take());
+        let begun = async move {
+            ledger.begin(noted.clone(), before).await?;
+            delivery.write(&noted, file).await
+        };
+        self.delivery.storage.together(begun).await?;
+        self.accepted = Some(self.delivery.send(pending).await?);
         self.progress.delivered(&covered);
         self.poll.batches += 1;
         self.poll.records += records as u64;

@@ -98,6 +98,18 @@ async fn behaves(storage: &Storage) {
     assert!(matches!(outside, Err(StorageError::Outside { .. })), "{outside:?}");
     storage.remove_file("state/2.entry").await.unwrap();
 
+    let shared = storage.clone();
+    let several = async move {
+        let created = shared.create("state/3.entry", "3").await.unwrap();
+        tokio::task::yield_now().await;
+        shared.remove_file("state/3.entry").await.unwrap();
+        (created, shared.names("state").await.unwrap())
+    };
+    assert_eq!(storage.together(several).await, (true, vec![]));
+    let shared = storage.clone();
+    let fails = async move { shared.read("../secret").await };
+    assert!(matches!(storage.together(fails).await, Err(StorageError::Outside { .. })));
+
     let large = vec![b'x'; 20 * 1024 * 1024 + 7];
     storage.write_from("large.json", std::io::Cursor::new(large.clone())).await.unwrap();
     assert!(storage.read("large.json").await.unwrap().unwrap() == large);
@@ -118,6 +130,13 @@ async fn behaves(storage: &Storage) {
 async fn a_folder_behaves() {
     let folder = tempfile::tempdir().unwrap();
     behaves(&Storage::new(folder.path())).await;
+}
+
+#[tokio::test]
+#[should_panic(expected = "in the midst of it")]
+async fn work_in_a_folder_that_panics_does_not_just_stay_away() {
+    let folder = tempfile::tempdir().unwrap();
+    Storage::new(folder.path()).together(async { panic!("in the midst of it") }).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::sync::oneshot;
 
 use super::values::{ValueError, Values};
 
@@ -73,6 +74,11 @@ pub trait Backend: std::fmt::Debug + Send + Sync {
 
     /// The names in a folder, sorted; none if there is no such folder.
     fn names<'a>(&'a self, path: &'a Path) -> Answer<'a, Vec<String>>;
+
+    /// Does work that calls this backend several times, on the thread where that costs least.
+    fn together(&self, work: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+        work
+    }
 }
 
 /// The content of a file, in pieces that follow on each other.
@@ -235,6 +241,18 @@ impl Storage {
     /// The names in a folder, sorted; none if there is no such folder.
     pub async fn names(&self, path: &str) -> Result<Vec<String>, StorageError> {
         self.backend.names(relative(path)?).await
+    }
+
+    /// Does work that calls the storage several times. Where each call would go to a thread for files and back, which
+    /// costs as much as what a small one does there, the work as a whole goes there.
+    pub async fn together<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        let (done_in, done) = oneshot::channel();
+        self.backend.together(work.map(|done| drop(done_in.send(done))).boxed()).await;
+        match done.await {
+            Ok(done) => done,
+            // Only where the runtime ends, and all that waits with it.
+            Err(_) => std::future::pending().await,
+        }
     }
 }
 

@@ -82,8 +82,8 @@ impl Receipt {
 }
 
 impl Delivery {
-    /// Writes the batch's file and sends its event. The caller has noted it as pending before.
-    pub async fn deliver(&self, pending: Pending, file: Pieces) -> Result<Receipt, Stopped> {
+    /// Writes a batch's file. The caller has noted it as pending before.
+    pub async fn write(&self, pending: &Pending, file: Pieces) -> Result<(), Stopped> {
         let path = format!("{}/{FILE}", folder(&pending.request_id));
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         while let Err(error) = self.storage.write(&path, file.clone()).await {
@@ -91,7 +91,7 @@ impl Delivery {
             tracing::error!(%error, "could not write a batch, it is kept and tried again; is the storage full?");
             self.shutdown.sleep(wait).await?;
         }
-        self.send(pending).await
+        Ok(())
     }
 
     /// Sends the event of a batch that was pending when the process ended; `None` if its file was never written whole,
@@ -110,7 +110,8 @@ impl Delivery {
         Ok(None)
     }
 
-    async fn send(&self, pending: Pending) -> Result<Receipt, Stopped> {
+    /// Sends the event of a batch whose file is written.
+    pub async fn send(&self, pending: Pending) -> Result<Receipt, Stopped> {
         let started = Instant::now();
         let folder = folder(&pending.request_id);
         let now = Timestamp::now();

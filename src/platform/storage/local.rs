@@ -1,5 +1,6 @@
 //! The storage as a folder of this machine, or one that the platform mounts.
 
+use std::cell::Cell;
 use std::fs::TryLockError;
 use std::io::{BufWriter, ErrorKind, Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,8 +8,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 
 use super::{Answer, Backend, Hold, Pieces, StorageError, UNFINISHED};
+
+thread_local! {
+    /// Whether this thread may wait for files: nothing else waits for it.
+    static MAY_WAIT: Cell<bool> = const { Cell::new(false) };
+}
 
 /// A folder.
 #[derive(Debug)]
@@ -22,7 +29,7 @@ impl Local {
         Self { root: Arc::new(root) }
     }
 
-    /// Runs file work off the async runtime.
+    /// Does file work, on a thread that may wait for it.
     fn blocking<T: Send + 'static>(
         &self,
         path: &Path,
@@ -32,8 +39,12 @@ impl Local {
         let full = self.root.join(path);
         let named = full.clone();
         let done = async move {
-            let done = tokio::task::spawn_blocking(move || work(&full)).await;
-            let done = done.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            let done = if MAY_WAIT.get() {
+                work(&full)
+            } else {
+                let done = tokio::task::spawn_blocking(move || work(&full)).await;
+                done.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+            };
             done.map_err(|source| StorageError::Io { action, path: named, source })
         };
         done.boxed()
@@ -148,6 +159,23 @@ impl Backend for Local {
             names.sort();
             Ok(names)
         })
+    }
+
+    fn together(&self, work: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
+        let runtime = tokio::runtime::Handle::current();
+        let on_one_thread = move || {
+            MAY_WAIT.set(true);
+            runtime.block_on(work);
+            MAY_WAIT.set(false);
+        };
+        let done = async move {
+            if let Err(error) = tokio::task::spawn_blocking(on_one_thread).await
+                && let Ok(panic) = error.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        };
+        done.boxed()
     }
 }
 
