@@ -97,6 +97,24 @@ async fn a_storage_that_refuses_is_said_once_and_nothing_is_lost() {
     assert!(told.len() == 1 && told[0].contains("AWS Flowlog_events"), "{told:?}");
 }
 
+/// Guarantee 6: SIGTERM at any moment ends the process within 10 s with exit code 0, loses nothing and repeats
+/// nothing.
+#[tokio::test]
+async fn a_storage_that_refuses_does_not_hold_up_the_end() {
+    let mut world = World::new().await;
+    let folder = world.storage.path().join("AWS Flowlog_events");
+    std::fs::write(&folder, "in the way").unwrap();
+    let process = world.start().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 0, 10);
+    world.until_logged("error", "could not write a batch").await;
+    stop(process).await;
+    std::fs::remove_file(&folder).unwrap();
+    let process = world.start().await;
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
 /// Guarantee 7: One bad object holds back no other: it is named in the log with the cause, counted, and what can
 /// be put right is tried again.
 #[tokio::test]
