@@ -285,13 +285,12 @@ impl Trigger {
         let request_id = batch.request_id(&self.configuration.bucket);
         let (file, covers) = batch.into_file();
         let pending = Pending { request_id, records, covers };
-        let (ledger, delivery) = (self.ledger.clone(), self.delivery.clone());
-        let (noted, before) = (pending.clone(), self.accepted.take());
+        let (ledger, delivery, before) = (self.ledger.clone(), self.delivery.clone(), self.accepted.take());
         let begun = async move {
-            ledger.begin(noted.clone(), before).await?;
-            delivery.write(&noted, file).await
+            ledger.begin(pending.clone(), before).await?;
+            delivery.write(&pending, file).await.map(|()| pending)
         };
-        self.delivery.storage.together(begun).await?;
+        let pending = self.delivery.storage.together(begun).await?;
         self.accepted = Some(self.delivery.send(pending).await?);
         self.progress.delivered(&covered);
         self.poll.batches += 1;
