@@ -59,16 +59,17 @@ impl Machine {
     }
 
     fn set_up(&self, purpose: &str) -> Output {
-        self.set_up_with_cargo_home(purpose, self.0.path())
+        self.set_up_with(purpose, "CARGO_HOME", self.0.path())
     }
 
-    fn set_up_with_cargo_home(&self, purpose: &str, cargo_home: &Path) -> Output {
+    fn set_up_with(&self, purpose: &str, variable: &str, folder: &Path) -> Output {
         Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/setup"))
             .arg(purpose)
             .env_clear()
             .env("PATH", self.0.path())
-            .env("CARGO_HOME", cargo_home)
+            .env("CARGO_HOME", self.0.path())
             .env("CHROMIUM", self.0.path().join("chromium"))
+            .env(variable, folder)
             .output()
             .unwrap()
     }
@@ -156,6 +157,15 @@ fn what_is_missing_is_installed_where_that_needs_no_question() {
 #[test]
 fn a_home_that_cannot_be_written_to_is_named() {
     let home = Path::new("/dev/null/home");
-    let said = refusal(&Machine::with(TOOLS).set_up_with_cargo_home("demo", home));
+    let said = refusal(&Machine::with(TOOLS).set_up_with("demo", "CARGO_HOME", home));
     assert!(said.contains("/dev/null/home") && said.contains("CARGO_HOME"), "{said}");
+}
+
+/// The demo is compiled without igzip, whose build cannot do with such a path.
+#[test]
+fn a_space_in_the_path_is_named_where_it_matters() {
+    let (machine, target) = (Machine::with(TOOLS), Path::new("/srv/my code/target"));
+    let said = refusal(&machine.set_up_with("test", "CARGO_TARGET_DIR", target));
+    assert!(said.contains("/srv/my code/target") && said.contains("export CARGO_TARGET_DIR"), "{said}");
+    assert_eq!(machine.set_up_with("demo", "CARGO_TARGET_DIR", target).status.code(), Some(0));
 }
