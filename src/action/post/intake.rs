@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use super::super::arguments::Arguments;
 use super::super::chunk::Chunk;
-use crate::platform::callback::{causes, excerpt};
+use crate::platform::callback::excerpt;
+use crate::reach::no_answer;
 use crate::retry::Backoff;
 use crate::shutdown::Shutdown;
 
@@ -223,7 +224,7 @@ impl Intake {
             request = request.header(AUTHORIZATION, authorization);
         }
         let response = request.send().await.map_err(|error| {
-            let reason = self.redacted(&causes(&error.without_url()));
+            let reason = self.redacted(&no_answer(&error.without_url()));
             Failure::Passing { reason, retry_after: None }
         })?;
         let status = response.status();
