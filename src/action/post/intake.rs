@@ -116,6 +116,9 @@ fn advice(status: StatusCode, is_gzip: bool) -> &'static str {
             "; check `intake_key`, and `api_key` of the module configuration if the intake asks for one"
         }
         404 | 405 => "; check `intake_server`",
+        407 => {
+            "; the proxy asks for a user and a password: put them into the URL in HTTP_PROXY or HTTPS_PROXY"
+        }
         // An intake that takes gzip for text finds no JSON in it.
         400 if is_gzip => {
             "; the body was compressed: if the intake does not take that, switch `compress` off"
