@@ -10,6 +10,8 @@ pub enum Obstacle {
     ProxyLogin,
     /// The proxy does not let the call through.
     ProxyRefusal,
+    /// The proxy itself does not answer, or not as one.
+    NoProxy,
     /// Nobody that this machine trusts has signed the server's certificate.
     UnknownAuthority,
     /// The server's certificate is wrong in another way.
@@ -30,6 +32,8 @@ impl Obstacle {
             Self::ProxyLogin
         } else if has("tunnel error: unsuccessful") {
             Self::ProxyRefusal
+        } else if has("tunnel error") {
+            Self::NoProxy
         } else if has("UnknownIssuer") || has("CaUsedAsEndEntity") {
             Self::UnknownAuthority
         } else if has("invalid peer certificate") {
@@ -47,6 +51,9 @@ impl Obstacle {
             ),
             Self::ProxyRefusal => Some(
                 "the proxy in HTTPS_PROXY does not let this through: allow the host there, or name it in NO_PROXY if it is reached without the proxy",
+            ),
+            Self::NoProxy => Some(
+                "the proxy in HTTPS_PROXY does not answer as a proxy: check its address, and that this machine reaches it",
             ),
             Self::UnknownAuthority => Some(
                 "this machine does not know the authority that signed the server's certificate: if a proxy opens TLS, add its authority to the system's ones, in the file that SSL_CERT_FILE names",

@@ -31,6 +31,9 @@ pub(super) fn read(given: &str) -> Result<String, ConfigError> {
     if is_arn(text) {
         return match arn_of_bucket(text) {
             Some(named) => name_alone(named),
+            None if text.ends_with(".mrap") => {
+                Err(refused("or an access point of one region: this one is of several"))
+            }
             None if is_access_point(text) => Ok(text.to_owned()),
             None => Err(refused("or the ARN of a bucket or an access point: this one is of something else")),
         };
@@ -137,7 +140,6 @@ mod tests {
         for arn in [
             "arn:aws:s3:eu-west-3:111122223333:accesspoint/flow-logs",
             "arn:aws:s3:eu-west-3:111122223333:accesspoint:flow-logs",
-            "arn:aws:s3::111122223333:accesspoint/x1y2z3.mrap",
             "arn:aws:s3-outposts:eu-west-3:111122223333:outpost/op-01/accesspoint/flow-logs",
             "arn:aws:s3-object-lambda:eu-west-3:111122223333:accesspoint/flow-logs",
         ] {
@@ -159,6 +161,7 @@ mod tests {
             ("acme-flow-logs.s3.eu-west-3.amazonaws.com", "3 to 255 letters"),
             ("acme-flow-logs.s3.cn-north-1.amazonaws.com.cn", "3 to 255 letters"),
             ("arn:aws:iam::111122223333:user/flow-logs", "something else"),
+            ("arn:aws:s3::111122223333:accesspoint/x1y2z3.mrap", "an access point of one region"),
             ("arn:aws:s3:::", "3 to 255 letters"),
             ("acme flow logs", "3 to 255 letters"),
             ("\"acme-flow-logs\"", "3 to 255 letters"),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use support::free_port;
 use support::module::Module;
 use support::portal::{LOGIN_PAGE, Portal};
 use support::s3::{Operation, Rule, Trouble};
@@ -79,6 +80,10 @@ async fn a_proxy_that_refuses_is_named_with_what_to_set() {
         let module = world.module().env("AWS_ENDPOINT_URL_S3", "").env("HTTPS_PROXY", proxy.url());
         says(&world, module, &told).await;
     }
+    let world = World::new().await;
+    let proxy = format!("http://127.0.0.1:{}", free_port());
+    let module = world.module().env("AWS_ENDPOINT_URL_S3", "").env("HTTPS_PROXY", proxy);
+    says(&world, module, &["no answer", "does not answer as a proxy: check its address"]).await;
 }
 
 /// A server with a certificate of an authority of its own, which answers everything with the login page; gives its URL
