@@ -112,7 +112,9 @@ fn api_key(values: &Values, secrets: Map<String, Value>) -> Option<SecretString>
     if ModuleConfiguration::put_secrets(&mut module, secrets).contains(&"api_key") {
         tracing::warn!("the platform did not hand over the secret `api_key`: the intake is asked without it");
     }
-    let key = module.get("api_key").and_then(Value::as_str)?.trim();
+    // What a copied header has around the key is no part of it.
+    let key = module.get("api_key").and_then(Value::as_str)?;
+    let key = key.trim().trim_matches(['"', '\'']).trim_start_matches("Bearer ").trim();
     (!key.is_empty()).then(|| key.into())
 }
 

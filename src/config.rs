@@ -11,20 +11,21 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-pub use self::account::ModuleConfiguration;
+pub use self::account::{ModuleConfiguration, is_region};
 
 mod account;
+mod bucket;
+mod prefix;
 mod records;
 
 /// The trigger's arguments, as the user gives them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(title = "Flow logs in a bucket")]
 pub struct TriggerArguments {
-    /// The name of the S3 bucket that the flow logs are delivered to, without s3:// and without a path, e.g. acme-flow-logs
-    #[schemars(title = "Bucket", length(min = 1))]
-    #[schemars(extend("pattern" = "^(arn:.+|[^/]+)$"))]
+    /// The name of the S3 bucket that the flow logs are delivered to, or its ARN, without a path, e.g. acme-flow-logs
+    #[schemars(title = "Bucket", length(min = 1), extend("pattern" = bucket::PATTERN))]
     pub bucket_name: String,
-    /// Read only the objects whose key begins with this text, e.g. AWSLogs/111122223333/vpcflowlogs/ for one account; leave it empty for all flow logs in the bucket
+    /// Read only the objects whose key begins with this text, e.g. AWSLogs/111122223333/vpcflowlogs/ for one account, without a / before it; leave it empty for all flow logs in the bucket
     #[serde(default)]
     #[schemars(title = "Prefix")]
     pub prefix: String,
@@ -125,7 +126,8 @@ pub enum StartFrom {
     Time(Timestamp),
 }
 
-/// A configuration that cannot be used: which one, and everything that is wrong with it. Carries no value.
+/// A configuration that cannot be used: which one, and everything that is wrong with it. Carries no value but of a
+/// bucket, a prefix and a region.
 #[derive(Debug, thiserror::Error)]
 #[error("the {what} cannot be used: {}; correct it in the playbook editor", problems.join("; "))]
 pub struct ConfigError {
@@ -295,13 +297,9 @@ impl TriggerConfiguration {
             }
         }
         let arguments = read::<TriggerArguments>(TRIGGER, given)?.warn_unknown(TRIGGER);
-        let bucket = arguments.bucket_name.trim();
-        if bucket.contains("://") || (bucket.contains('/') && !bucket.starts_with("arn:")) {
-            let problem = "property `bucket_name` must be the bucket's name alone, without s3:// or a path (that is `prefix`)";
-            return Err(ConfigError::new(TRIGGER, problem));
-        }
+        prefix::check(&arguments.prefix)?;
         Ok(Self {
-            bucket: bucket.to_owned(),
+            bucket: bucket::read(&arguments.bucket_name)?,
             record_format: records::format(&arguments.record_format)?,
             filter: records::filter(&arguments)?,
             prefix: arguments.prefix,
@@ -310,6 +308,11 @@ impl TriggerConfiguration {
             chunk_size: usize::try_from(arguments.chunk_size).unwrap_or(usize::MAX),
             late_window: SignedDuration::from_hours(arguments.late_window_hours.into()),
         })
+    }
+
+    /// What is wrong in all likelihood if nothing lies below the prefix; `None` for a prefix as prefixes are.
+    pub fn mistake(&self) -> Option<ConfigError> {
+        prefix::mistake(&self.prefix, &self.bucket)
     }
 }
 
@@ -364,6 +367,7 @@ mod tests {
             (json!({"bucket_name": 7}), "`bucket_name`", "must be text, but is a number"),
             (json!({"bucket_name": " "}), "`bucket_name`", "must not be empty"),
             (json!({"bucket_name": "s3://logs/x"}), "`bucket_name`", "without s3://"),
+            (json!({"bucket_name": "logs", "prefix": "x".repeat(1025)}), "`prefix`", "1024 bytes"),
             (json!({"bucket_name": "logs", "frequency": 0}), "`frequency`", "at least 1"),
             (json!({"bucket_name": "logs", "chunk_size": 0}), "`chunk_size`", "at least 1"),
             (json!({"bucket_name": "logs", "chunk_size": -5}), "`chunk_size`", "at least 1"),
@@ -385,13 +389,10 @@ mod tests {
     #[test]
     fn no_message_and_no_debug_print_carries_a_secret() {
         let secret = 424_242_424_242_u64;
-        let given =
-            json!({"aws_access_key": "a", "aws_secret_access_key": secret, "aws_region_name": "eu-west-3"});
-        let error = read::<ModuleConfiguration>(MODULE, given).unwrap_err();
+        let given = |secret: Value| json!({"aws_access_key": "a", "aws_secret_access_key": secret, "aws_region_name": "eu-west-3"});
+        let error = read::<ModuleConfiguration>(MODULE, given(secret.into())).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("4242"), "{error:?}");
-        let given =
-            json!({"aws_access_key": "a", "aws_secret_access_key": "hush", "aws_region_name": "eu-west-3"});
-        let configuration = read::<ModuleConfiguration>(MODULE, given).unwrap().value;
+        let configuration = read::<ModuleConfiguration>(MODULE, given("hush".into())).unwrap().value;
         assert!(!format!("{configuration:?}").contains("hush"));
     }
 }

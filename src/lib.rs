@@ -8,6 +8,7 @@ pub mod check;
 pub mod config;
 pub mod manifest;
 pub mod platform;
+pub mod reach;
 pub mod retry;
 pub mod s3;
 pub mod shutdown;

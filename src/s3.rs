@@ -16,6 +16,7 @@ use aws_sdk_s3::config::{
     ResponseChecksumValidation, RuntimeComponents, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::BoxError;
+use aws_sdk_s3::presigning::PresigningConfig;
 use bytes::{Buf as _, Bytes};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -26,6 +27,7 @@ use crate::config::ModuleConfiguration;
 use crate::platform::callback::causes;
 use crate::platform::metrics::{Metrics, Operation};
 use crate::platform::values::{ValueError, Values};
+use crate::reach::quoted;
 
 mod content;
 mod failure;
@@ -35,6 +37,9 @@ pub use failure::{S3Error, S3Failure};
 
 /// Time for one attempt at a call. A part of an object is 2 MiB at most: this is 70 kB/s.
 const ATTEMPT: Duration = Duration::from_secs(30);
+
+/// As much as is looked at of an answer that is no S3's.
+const QUOTED_BYTES: usize = 16 * 1024;
 
 /// A bucket of the customer's. Clones share the connections.
 #[derive(Clone, Debug)]
@@ -56,10 +61,20 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// The time by the store's clock, as its last answer showed it; the local time before the first answer.
     fn now(&self) -> Timestamp;
 
+    /// Fails if no request can be made of what is configured; asks nobody.
+    fn check(&self) -> Answer<'_, ()> {
+        async { Ok(()) }.boxed()
+    }
+
     /// The region that the bucket is in; `None` if the store does not say.
     fn region(&self) -> Answer<'_, Option<String>> {
         async { Ok(None) }.boxed()
     }
+}
+
+/// The server that stands in for S3, if one is configured.
+pub fn endpoint(values: &Values) -> Result<Option<String>, ValueError> {
+    Ok(values.text("aws_endpoint_url_s3")?.or(values.text("aws_endpoint_url")?))
 }
 
 /// What a [`Store`] answers, some time.
@@ -144,8 +159,7 @@ impl Bucket {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(clock.clone());
-        let endpoint = values.text("aws_endpoint_url_s3")?.or(values.text("aws_endpoint_url")?);
-        if let Some(endpoint) = endpoint {
+        if let Some(endpoint) = endpoint(values)? {
             // Stores that stand in for S3 seldom have a host name for each bucket.
             config = config.endpoint_url(endpoint.trim()).force_path_style(true);
         }
@@ -192,6 +206,11 @@ impl Bucket {
     pub async fn read_whole(&self, object: &Object, offset: u64, length: u64) -> Result<Bytes, S3Error> {
         let mut content = self.read(object, offset, length).await?;
         Ok(content.copy_to_bytes(content.remaining()))
+    }
+
+    /// Fails if no request can be made of the bucket's name and the account's region; asks nobody.
+    pub async fn check(&self) -> Result<(), S3Error> {
+        self.store.check().await
     }
 
     /// The region that the bucket is in, e.g. `eu-west-3`, whichever region was asked; `None` if S3 does not say. It may
@@ -246,15 +265,32 @@ impl Store for S3 {
                 .map_err(|error| S3Error::from_sdk("get", &self.bucket, &object.key, &error))?;
             let broken = |detail| S3Error::new("get", &self.bucket, &object.key, detail, S3Failure::Passing);
             let expected = object.expected(offset, length);
+            let is_of_s3 = answer.e_tag.is_some();
             let body = tokio::time::timeout(ATTEMPT, content::gather(answer.body, expected)).await;
             let late = |_| broken(format!("the body did not arrive within {} s", ATTEMPT.as_secs()));
-            body.map_err(late)?.map_err(|error| broken(causes(&error)))
+            let mut body = body.map_err(late)?.map_err(|error| broken(causes(&error)))?;
+            if !is_of_s3 && body.remaining() as u64 != expected {
+                let detail = quoted(&body.copy_to_bytes(body.remaining().min(QUOTED_BYTES)));
+                return Err(S3Error::new("get", &self.bucket, &object.key, detail, S3Failure::NotS3));
+            }
+            Ok(body)
         };
         read.boxed()
     }
 
     fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    fn check(&self) -> Answer<'_, ()> {
+        let checked = async move {
+            // To sign a URL takes all that a call takes, but the call.
+            let time = PresigningConfig::expires_in(Duration::from_secs(1));
+            let Ok(time) = time else { return Ok(()) };
+            let signed = self.client.get_object().bucket(&*self.bucket).key("key").presigned(time).await;
+            signed.map(drop).map_err(|error| S3Error::from_sdk("make a request of", &self.bucket, "", &error))
+        };
+        checked.boxed()
     }
 
     fn region(&self) -> Answer<'_, Option<String>> {

@@ -14,6 +14,7 @@ pub mod journal;
 pub mod origin;
 pub mod place;
 pub mod poll;
+pub mod preflight;
 pub mod presence;
 pub mod progress;
 pub mod resting;
@@ -46,7 +47,7 @@ use crate::platform::metrics::Metrics;
 use crate::platform::secrets::Secrets;
 use crate::platform::storage::{Storage, StorageError};
 use crate::platform::values::{ValueError, Values};
-use crate::s3::{Bucket, Object};
+use crate::s3::{self, Bucket, Object};
 use crate::shutdown::{Shutdown, Stopped};
 
 /// Time for the last log lines after the order to stop.
@@ -132,7 +133,13 @@ async fn configure(
     let configuration = TriggerConfiguration::read(arguments).map_err(Unusable::Configuration)?;
     let account = ModuleConfiguration::read(account, module).map_err(Unusable::Configuration)?;
     let bucket = Bucket::new(&account, &configuration.bucket, values, delivery.metrics.clone());
-    Ok((configuration, bucket.map_err(|error| start(error.into()))?))
+    let bucket = bucket.map_err(|error| start(error.into()))?;
+    let stands_in = s3::endpoint(values).map_err(|error| start(error.into()))?.is_some();
+    let problem = preflight::problem(&account, &configuration, &bucket, stands_in, delivery).await;
+    match problem.map_err(stopped)? {
+        None => Ok((configuration, bucket)),
+        Some(problem) => Err(Unusable::Configuration(problem)),
+    }
 }
 
 /// Delivers what is new in `bucket`, poll by poll, until told to stop.

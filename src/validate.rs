@@ -14,10 +14,11 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::config::{ConfigError, ModuleConfiguration};
-use crate::platform::callback::{Callback, CallbackError, causes};
+use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::logs::LogQueue;
 use crate::platform::rope::Rope;
 use crate::platform::values::{ValueError, Values};
+use crate::reach::{no_answer, quoted};
 use crate::shutdown::{Shutdown, Stopped};
 
 /// Time for the whole call, attempts and waits included: somebody waits for the answer in a form.
@@ -38,16 +39,14 @@ pub enum AccountError {
     /// The module configuration is incomplete or of the wrong form.
     #[error(transparent)]
     Configuration(#[from] ConfigError),
-    /// The region cannot be one.
-    #[error(
-        "`aws_region_name` is {0:?}, which is not the name of an AWS region; it must look like eu-west-3"
-    )]
-    NotRegion(String),
     /// The key is one half of temporary credentials.
     #[error(
-        "`aws_access_key` begins with ASIA: it belongs to temporary credentials, which need a session token and soon end; create an access key of an IAM user, which begins with AKIA"
+        "the access key in `aws_access_key` belongs to temporary credentials, which end ({code}); create an access key of an IAM user, which begins with AKIA"
     )]
-    TemporaryKey,
+    TemporaryKey {
+        /// What STS called it.
+        code: String,
+    },
     /// STS does not know the key.
     #[error(
         "AWS does not know the access key ID in `aws_access_key` ({code}): check that it is copied whole, that the key exists and is active, and, if {region} is a region that has to be enabled, that the account has enabled it"
@@ -142,7 +141,7 @@ async fn check(callback: &Callback, values: &Values, shutdown: &Shutdown) -> Res
 /// Asks STS who the account's key belongs to; takes 20 s at most.
 pub async fn identify(account: &ModuleConfiguration, values: &Values) -> Result<Identity, AccountError> {
     let endpoint = endpoint(values)?;
-    check_form(account, endpoint.is_some())?;
+    account.check(endpoint.is_some())?;
     let called = client(account, endpoint.as_deref()).get_caller_identity().send().await;
     let identity = called.map_err(|error| {
         let region = account.aws_region_name.trim();
@@ -155,31 +154,6 @@ pub async fn identify(account: &ModuleConfiguration, values: &Values) -> Result<
 fn endpoint(values: &Values) -> Result<Option<String>, ValueError> {
     let endpoint = values.text("aws_endpoint_url_sts")?.or(values.text("aws_endpoint_url")?);
     Ok(endpoint.map(|endpoint| endpoint.trim().to_owned()))
-}
-
-/// What can be said without asking. A server that stands in for AWS may name its regions as it likes.
-fn check_form(account: &ModuleConfiguration, stands_in: bool) -> Result<(), AccountError> {
-    let region = account.aws_region_name.trim();
-    if !stands_in && !looks_like_region(region) {
-        return Err(AccountError::NotRegion(region.to_owned()));
-    }
-    if account.aws_access_key.trim().starts_with("ASIA") {
-        return Err(AccountError::TemporaryKey);
-    }
-    Ok(())
-}
-
-/// Whether a name is built like `eu-west-3` or `us-gov-east-1`. A region that does not exist has no STS: its name is
-/// found wrong when it is asked for.
-fn looks_like_region(name: &str) -> bool {
-    let parts: Vec<&str> = name.split('-').collect();
-    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
-    match parts.as_slice() {
-        [words @ .., number] => {
-            words.len() >= 2 && words.iter().all(is_word) && matches!(number.as_bytes(), [b'1'..=b'9'])
-        }
-        [] => false,
-    }
 }
 
 fn client(account: &ModuleConfiguration, endpoint: Option<&str>) -> aws_sdk_sts::Client {
@@ -203,14 +177,15 @@ fn explain(error: &SdkError<GetCallerIdentityError>, region: &str, endpoint: Opt
     let region = region.to_owned();
     let china = if region.starts_with("cn-") { ".cn" } else { "" };
     let endpoint = endpoint.map_or_else(|| format!("sts.{region}.amazonaws.com{china}"), str::to_owned);
-    let reason = causes(error);
+    let reason = no_answer(error);
     match error {
         SdkError::ServiceError(context) => {
             let refusal = context.err();
             match refusal.code() {
                 Some(code) => refused(code, refusal.message().unwrap_or_default(), region),
                 None => {
-                    let reason = format!("status {} and no error code", context.raw().status());
+                    let (status, body) = (context.raw().status(), context.raw().body().bytes());
+                    let reason = format!("status {status}, {}", quoted(body.unwrap_or_default()));
                     AccountError::Senseless { endpoint, reason }
                 }
             }
@@ -236,6 +211,7 @@ fn refused(code: &str, message: &str, region: String) -> AccountError {
         "InvalidClientTokenId" | "InvalidAccessKeyId" | "UnrecognizedClientException" | "AuthFailure" => {
             AccountError::UnknownKey { code, region }
         }
+        "ExpiredToken" | "ExpiredTokenException" | "InvalidToken" => AccountError::TemporaryKey { code },
         "SignatureDoesNotMatch" | "InvalidSignatureException" | "IncompleteSignature" => {
             AccountError::WrongSecret { code }
         }
@@ -246,28 +222,6 @@ fn refused(code: &str, message: &str, region: String) -> AccountError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn regions_are_told_from_what_is_none() {
-        for region in
-            ["eu-west-3", "us-east-1", "us-gov-east-1", "cn-northwest-1", "ap-southeast-5", "us-isob-east-1"]
-        {
-            assert!(looks_like_region(region), "{region}");
-        }
-        for text in [
-            "",
-            "Paris",
-            "eu-west",
-            "eu-west-3a",
-            "EU-WEST-3",
-            "eu_west_3",
-            "eu-west-3.evil.example",
-            "west-3",
-            "-a-1",
-        ] {
-            assert!(!looks_like_region(text), "{text}");
-        }
-    }
 
     #[test]
     fn each_refusal_says_what_to_do() {
@@ -282,6 +236,7 @@ mod tests {
             ("SignatureDoesNotMatch", signature, "`aws_secret_access_key`"),
             ("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than", "clock"),
             ("SignatureDoesNotMatch", "Signature not yet current: 2027 is still later than", "clock"),
+            ("ExpiredToken", "The security token included in the request is expired", "begins with AKIA"),
             ("AccessDenied", "with an explicit deny in a policy", "explicit deny"),
         ] {
             let told = told(code, message);

@@ -155,7 +155,7 @@ async fn an_answer_that_is_not_one_of_aws_is_told() {
 
 #[tokio::test]
 async fn a_region_that_cannot_be_one_is_told_without_a_call() {
-    for region in ["Paris", "eu-west-3a", "eu-west"] {
+    for region in ["Paris", "Europe (Paris)", "eu-west-3a", "EU-WEST-3", "eu-west"] {
         let world = World::new(SECRET).await;
         let module = world.module(&with("aws_region_name", region)).env("AWS_ENDPOINT_URL_STS", "");
         let error = world.validate(module).await.expect("an error");

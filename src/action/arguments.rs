@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 use schemars::JsonSchema;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -106,7 +106,7 @@ impl Arguments {
         let sources =
             [one_event(given.event, given.event_path)?, many_events(given.events, given.events_path)];
         Ok(Self {
-            intake_key: given.intake_key,
+            intake_key: intake_key(&given.intake_key)?,
             batch_url,
             sources: sources.into_iter().flatten().collect(),
             keep_files: given.keep_file_after_push,
@@ -146,21 +146,37 @@ fn many_events(events: Option<Vec<Value>>, path: Option<String>) -> Option<Sourc
     events.map(Source::Events).or(path.map(Source::EventsFile))
 }
 
-/// `<server>/batch`. The URL is never quoted in an error: it might carry a password.
+/// The key as it is meant: white space around it comes from copying it.
+fn intake_key(given: &SecretString) -> Result<SecretString, ConfigError> {
+    let key = given.expose_secret().trim();
+    let is_odd = |letter: char| {
+        letter.is_whitespace() || letter.is_control() || matches!(letter, '"' | '\'' | '{' | '}')
+    };
+    if key.contains(is_odd) {
+        let problem = "property `intake_key` must be the key alone, as the intake's page shows it, without spaces, quotes or braces";
+        return Err(ConfigError::new(ARGUMENTS, problem));
+    }
+    Ok(key.into())
+}
+
+/// `<server>/batch`, with which the server may already end. The URL is never quoted in an error: it might carry a
+/// password.
 fn batch_url(server: &str) -> Result<Url, ConfigError> {
     let problem = |what: &str| {
         let example = "such as https://intake.sekoia.io";
         ConfigError::new(ARGUMENTS, format!("property `intake_server` {what}, {example}"))
     };
-    let text = format!("{}/batch", server.trim().trim_end_matches('/'));
-    let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let url = url.ok_or_else(|| problem("must be an http or https URL"))?;
+    let url = Url::parse(server.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let mut url = url.ok_or_else(|| problem("must be an http or https URL"))?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(problem("must be a URL without ? and #"));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(problem("must be a URL without user and password"));
     }
+    let path = url.path().trim_end_matches('/');
+    let path = format!("{}/batch", path.strip_suffix("/batch").unwrap_or(path).trim_end_matches('/'));
+    url.set_path(&path);
     Ok(url)
 }
 
@@ -181,9 +197,18 @@ mod tests {
         let url = |server: &str| read(json!({"intake_server": server})).unwrap().batch_url.to_string();
         assert_eq!(url(""), "https://intake.sekoia.io/batch");
         assert_eq!(url("https://intake.sekoia.io/"), "https://intake.sekoia.io/batch");
+        assert_eq!(url("https://intake.sekoia.io/batch"), "https://intake.sekoia.io/batch");
+        assert_eq!(url("https://intake.sekoia.io//batch/"), "https://intake.sekoia.io/batch");
+        assert_eq!(url("https://batch"), "https://batch/batch");
         let region = "https://intake.eu2.sekoia.io/api/v1/intake-http";
         assert_eq!(url(region), format!("{region}/batch"));
         assert_eq!(url(&format!(" {region}/ ")), format!("{region}/batch"));
+    }
+
+    #[test]
+    fn white_space_around_the_key_is_no_part_of_it() {
+        let arguments = read(json!({"intake_key": " hush-hush\n"})).unwrap();
+        assert_eq!(arguments.intake_key.expose_secret(), "hush-hush");
     }
 
     #[test]
@@ -218,7 +243,12 @@ mod tests {
         for (given, name, reason) in [
             (json!({"intake_key": ""}), "`intake_key`", "missing"),
             (json!({"intake_key": ["hush-hush"]}), "`intake_key`", "must be text"),
+            (json!({"intake_key": "hush-hush hush"}), "`intake_key`", "the key alone"),
+            (json!({"intake_key": "'hush-hush'"}), "`intake_key`", "the key alone"),
+            (json!({"intake_key": "{{ hush }}"}), "`intake_key`", "the key alone"),
             (json!({"intake_server": "intake.sekoia.io"}), "`intake_server`", "http or https"),
+            (json!({"intake_server": "https://"}), "`intake_server`", "http or https"),
+            (json!({"intake_server": "https://intake sekoia.io"}), "`intake_server`", "http or https"),
             (json!({"intake_server": "ftp://intake"}), "`intake_server`", "http or https"),
             (json!({"intake_server": "https://a:hush-hush@intake"}), "`intake_server`", "without user"),
             (json!({"intake_server": "https://intake?key=hush-hush"}), "`intake_server`", "without ?"),

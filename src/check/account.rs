@@ -7,6 +7,7 @@ use crate::config::{self, ModuleConfiguration, StartFrom, TriggerConfiguration};
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::secrets::Secrets;
 use crate::platform::values::Values;
+use crate::s3;
 use crate::validate::{AccountError, Identity, identify};
 
 /// What to do where a value is missing.
@@ -74,6 +75,8 @@ pub(super) fn account(values: &Values, secrets: Option<&Secrets>) -> Step<Module
     let secrets = of_platform.unwrap_or_else(|| own_secrets(&given));
     let account = ModuleConfiguration::read(given, secrets);
     let account = account.map_err(|error| Told::failed(error.to_string(), advice))?;
+    let stands_in = s3::endpoint(values).map_err(|error| Told::failed(error.to_string(), VALUES))?.is_some();
+    account.check(stands_in).map_err(|error| Told::failed(error.to_string(), advice))?;
     let key = account.aws_access_key.trim();
     let end = key.char_indices().rev().nth(3).and_then(|(at, _)| key.get(at..)).unwrap_or_default();
     let region = account.aws_region_name.trim();

@@ -17,11 +17,7 @@ const OLD: SignedDuration = SignedDuration::from_hours(1);
 pub(super) fn refused(error: &S3Error, denied: String) -> Told {
     let advice = match error.failure() {
         S3Failure::Denied => denied,
-        S3Failure::Passing => {
-            "see that this machine resolves and reaches S3; a proxy goes into HTTPS_PROXY. If S3 was in trouble, \
-             check again later"
-                .to_owned()
-        }
+        S3Failure::Passing => "check again later: S3 was in trouble".to_owned(),
         S3Failure::Other => "look up what S3 answered".to_owned(),
         S3Failure::Gone | S3Failure::Changed => "check again: the object was changed meanwhile".to_owned(),
         failure => failure.advice(),
@@ -57,7 +53,19 @@ pub(super) async fn list(bucket: &Bucket, trigger: &TriggerConfiguration) -> Ste
          account, in the bucket's policy",
         bucket.name()
     );
-    let survey = survey::survey(bucket, &trigger.prefix).await.map_err(|error| refused(&error, denied))?;
+    let mistake = trigger
+        .mistake()
+        .map(|mistake| Told::failed(mistake.to_string(), "correct the prefix in the trigger"));
+    let survey = match survey::survey(bucket, &trigger.prefix).await {
+        Ok(survey) => survey,
+        Err(error) if *error.failure() == S3Failure::Denied => {
+            return Err(mistake.unwrap_or_else(|| refused(&error, denied)));
+        }
+        Err(error) => return Err(refused(&error, denied)),
+    };
+    if let Some(mistake) = mistake.filter(|_| survey.logs.is_empty() && survey.other.is_none()) {
+        return Err(mistake);
+    }
     let below = if trigger.prefix.is_empty() {
         "in the bucket".to_owned()
     } else {

@@ -1,10 +1,11 @@
 //! The account, and its secrets in the place of their placeholders.
 
 use schemars::JsonSchema;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::bucket::shortened;
 use super::{ConfigError, MODULE, check_required, overlay, read, required, schema_of};
 
 /// The account that reads the flow logs.
@@ -19,7 +20,7 @@ pub struct ModuleConfiguration {
     pub aws_secret_access_key: SecretString,
     /// The region of the bucket, as the S3 console shows it beside the bucket's name, e.g. eu-west-3
     #[schemars(title = "Region", length(min = 1))]
-    #[schemars(extend("pattern" = "^[a-z]+(-[a-z]+)+-[1-9]$", "examples" = ["eu-west-3", "us-east-1"]))]
+    #[schemars(extend("pattern" = "^[a-z]+(-[a-z]+)+-[1-9][0-9]?$", "examples" = ["eu-west-3", "us-east-1"]))]
     pub aws_region_name: String,
     /// Only if your intake asks for an API key beside the intake key: that key, e.g. eyJ0eXAiOiJKV1Qi, which Push events then sends; leave it empty otherwise
     #[serde(default)]
@@ -62,14 +63,147 @@ impl ModuleConfiguration {
         }
         Ok(read::<Self>(MODULE, given)?.warn_unknown(MODULE))
     }
+
+    /// Refuses what can be known wrong without asking. A server that stands in for AWS may name its regions and keys as
+    /// it likes.
+    pub fn check(&self, stands_in: bool) -> Result<(), ConfigError> {
+        let (key, region) = (self.aws_access_key.trim(), self.aws_region_name.trim());
+        let wrong = |name, what| ConfigError::new(MODULE, format!("property `{name}` {what}"));
+        if key.starts_with("ASIA") {
+            let what = "begins with ASIA: it belongs to temporary credentials, which need a session token and soon end; create an access key of an IAM user, which begins with AKIA";
+            return Err(wrong("aws_access_key", what.to_owned()));
+        }
+        if stands_in {
+            return Ok(());
+        }
+        if !is_region(region) {
+            let what = format!(
+                "is {:?}, which is not the name of an AWS region; it must look like eu-west-3{}",
+                shortened(region),
+                region_in(region).map_or_else(String::new, |region| format!(": enter {region}"))
+            );
+            return Err(wrong("aws_region_name", what));
+        }
+        let secret = self.aws_secret_access_key.expose_secret().trim();
+        let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        if is_id(secret) && secret.starts_with("AKIA") && !key.starts_with("AKIA") {
+            return Err(wrong(
+                "aws_secret_access_key",
+                "is an access key ID: are the two exchanged?".to_owned(),
+            ));
+        }
+        if !is_id(key) || !(16..=128).contains(&key.len()) {
+            let what = "is no access key ID: enter it alone, without quotes or spaces; it is 20 capitals and digits, e.g. AKIAIOSFODNN7EXAMPLE";
+            return Err(wrong("aws_access_key", what.to_owned()));
+        }
+        let is_secret = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'=');
+        if !secret.bytes().all(is_secret) {
+            let what = "has characters that no secret access key has: enter it alone, without quotes or spaces, as AWS showed it";
+            return Err(wrong("aws_secret_access_key", what.to_owned()));
+        }
+        Ok(())
+    }
+}
+
+/// Whether a name is built like `eu-west-3` or `us-gov-east-1`. A region that does not exist has no server: its name is
+/// found wrong when it is asked for.
+pub fn is_region(name: &str) -> bool {
+    let parts: Vec<&str> = name.split('-').collect();
+    let is_word = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    match parts.as_slice() {
+        [words @ .., number] => {
+            let is_number = matches!(number.as_bytes(), [b'1'..=b'9'] | [b'1'..=b'9', b'0'..=b'9']);
+            words.len() >= 2 && words.iter().all(is_word) && is_number
+        }
+        [] => false,
+    }
+}
+
+/// The region that is meant: the one in `Europe (Paris) eu-west-3`, or that of the zone `eu-west-3a`.
+fn region_in(text: &str) -> Option<String> {
+    let text = text.to_ascii_lowercase().replace('_', "-");
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-');
+    let mut regions = words.filter_map(|word| {
+        let of_zone = word.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
+        [word, of_zone].into_iter().find(|name| is_region(name))
+    });
+    regions.next().map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
     use serde_json::json;
 
     use super::*;
+
+    const KEY: &str = "AKIAIOSFODNN7EXAMPLE";
+    const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+    fn check(key: &str, secret: &str, region: &str) -> Result<(), String> {
+        let given =
+            json!({"aws_access_key": key, "aws_secret_access_key": secret, "aws_region_name": region});
+        let secrets = json!({ "aws_secret_access_key": secret });
+        let account = ModuleConfiguration::read(given, secrets.as_object().cloned().unwrap()).unwrap();
+        let checked = account.check(false).map_err(|error| error.to_string());
+        assert!(checked.as_ref().err().is_none_or(|error| !error.contains(secret)), "{checked:?}");
+        checked
+    }
+
+    #[test]
+    fn regions_are_told_from_what_is_none() {
+        for region in [
+            "eu-west-3",
+            " us-east-1\n",
+            "us-gov-east-1",
+            "cn-northwest-1",
+            "ap-southeast-15",
+            "us-isob-east-1",
+            "eusc-de-east-1",
+        ] {
+            assert_eq!(check(KEY, SECRET, region), Ok(()), "{region}");
+        }
+        for (text, right) in [
+            ("Paris", ""),
+            ("eu-west", ""),
+            ("eu-west-0", ""),
+            ("west-3", ""),
+            ("-a-1", ""),
+            ("eu-west-3a", ": enter eu-west-3"),
+            ("EU-WEST-3", ": enter eu-west-3"),
+            ("eu_west_3", ": enter eu-west-3"),
+            ("eu-west-3.evil.example", ": enter eu-west-3"),
+            ("Europe (Paris)", ""),
+            ("Europe (Paris) eu-west-3", ": enter eu-west-3"),
+            ("\"eu-west-3\"", ": enter eu-west-3"),
+        ] {
+            let error = check(KEY, SECRET, text).unwrap_err();
+            let told = format!(
+                "`aws_region_name` is {text:?}, which is not the name of an AWS region; it must look like eu-west-3{right};"
+            );
+            assert!(error.contains(&told), "{error}");
+        }
+    }
+
+    #[test]
+    fn keys_that_can_be_none_are_told_without_a_call_and_never_quoted() {
+        assert_eq!(check(&format!(" {KEY}\n"), &format!("{SECRET}\n"), "eu-west-3"), Ok(()));
+        let exchanged = check(SECRET, KEY, "eu-west-3").unwrap_err();
+        assert!(exchanged.contains("are the two exchanged"), "{exchanged}");
+        for key in [
+            "AKIA",
+            "\"AKIAIOSFODNN7EXAMPLE\"",
+            "AKIAIOSFODNN7 EXAMPLE",
+            "AKIAIOSFODNN7EXAMPLE,hush",
+            "ASIAIOSFODNN7EXAMPLE",
+        ] {
+            let error = check(key, SECRET, "eu-west-3").unwrap_err();
+            assert!(error.contains("`aws_access_key`") && !error.contains("hush"), "{error}");
+        }
+        for secret in [format!("'{SECRET}'"), SECRET.replace('/', " "), format!("{SECRET}é")] {
+            let error = check(KEY, &secret, "eu-west-3").unwrap_err();
+            assert!(error.contains("`aws_secret_access_key` has characters"), "{error}");
+        }
+    }
 
     #[test]
     fn a_placeholder_is_never_taken_for_a_secret() {

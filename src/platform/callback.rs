@@ -13,6 +13,8 @@ use super::logs::LogLine;
 use super::rope::Rope;
 use super::secrets::{self, Secrets};
 use super::values::{ValueError, Values};
+use crate::reach::{Obstacle, no_answer};
+pub use crate::reach::{causes, excerpt};
 use crate::retry::Backoff;
 use crate::shutdown::{Shutdown, Stopped};
 
@@ -177,7 +179,7 @@ impl Callback {
         let request = self.http.head(self.callback.clone()).bearer_auth(self.token.expose_secret());
         let unreachable = |error: reqwest::Error| CallbackError::Unreachable {
             call: format!("HEAD {}", self.callback),
-            reason: causes(&error.without_url()),
+            reason: no_answer(&error.without_url()),
         };
         request.send().await.map(|answer| answer.status()).map_err(unreachable)
     }
@@ -264,7 +266,7 @@ impl Callback {
         };
         let unreachable = |error: reqwest::Error| CallbackError::Unreachable {
             call: call.clone(),
-            reason: causes(&error.without_url()),
+            reason: no_answer(&error.without_url()),
         };
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
@@ -277,6 +279,13 @@ impl Callback {
         if let Some(location) = location {
             let location = self.excerpt(location.as_bytes());
             body = format!("a redirect to {location}, not followed; check the URL");
+        }
+        if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            body = [Some(body.as_str()), Obstacle::ProxyLogin.advice()]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join("; ");
         }
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             Err(CallbackError::Unavailable { call, status, body })
@@ -315,36 +324,6 @@ pub fn http(timeout: Duration) -> reqwest::ClientBuilder {
         .connect_timeout(Duration::from_secs(10))
         .redirect(reqwest::redirect::Policy::none())
         .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
-}
-
-/// The start of a body, on one line, for an error message.
-pub fn excerpt(body: &[u8]) -> String {
-    const LENGTH: usize = 200;
-    let text = String::from_utf8_lossy(body);
-    let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if words.is_empty() {
-        return "(empty body)".to_owned();
-    }
-    if let Some((end, _)) = words.char_indices().nth(LENGTH) {
-        words.truncate(end);
-        words.push('…');
-    }
-    words
-}
-
-/// An error with its causes, on one line.
-pub fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 fn parse(name: &'static str, text: &str) -> Result<Url, CallbackError> {

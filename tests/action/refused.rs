@@ -9,10 +9,11 @@ use aws_flowlogs::action::post::{Intake as Client, Patience, Posted};
 use aws_flowlogs::shutdown::Shutdown;
 use serde_json::json;
 use support::intake::Intake;
+use support::portal::{LOGIN_PAGE, Portal};
 use support::script::Fault;
 
 use crate::intake::{OddIntake, accept, respond};
-use crate::world::{API_KEY, INTAKE_KEY, PATIENCE, World, assert_contains};
+use crate::world::{API_KEY, END, INTAKE_KEY, PATIENCE, World, assert_contains};
 
 /// As many events as fit into one body.
 const FULL: usize = 50_000;
@@ -37,6 +38,25 @@ async fn a_refusal_is_final_and_told_with_status_and_body() {
         assert_eq!(intake.posts().len(), 1);
         assert!(world.has_events_file());
     }
+}
+
+#[tokio::test]
+async fn a_proxy_in_the_way_is_named_with_what_to_set() {
+    let proxy = Portal::start("407 Proxy Authentication Required", "", LOGIN_PAGE).await;
+    let told = "the proxy asks for a user and a password";
+    // The proxy answers itself what goes through it in plain text.
+    let world = World::new("http://intake.example").await.events_file(r#"["a"]"#);
+    let world = world.module(|module| module.env("HTTP_PROXY", proxy.url()).env("NO_PROXY", "127.0.0.1"));
+    let (error, _) = world.fails().await;
+    assert_contains(&error, &["407", told]);
+    // A tunnel it refuses.
+    let world = World::new("https://intake.example").await.events_file(r#"["a"]"#);
+    let world = world.module(|module| module.env("HTTPS_PROXY", proxy.url()));
+    let mut process = world.start();
+    assert!(process.stderr().wait_for(told, PATIENCE).await, "{}", process.stderr().text());
+    process.terminate();
+    world.ended(&mut process, END).await;
+    assert!(world.has_events_file());
 }
 
 #[tokio::test]

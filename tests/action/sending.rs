@@ -103,6 +103,12 @@ async fn the_api_key_is_a_bearer_token_when_it_is_set() {
     for (module, secrets, expected) in [
         (json!({"api_key": "placeholder"}), json!({"api_key": API_KEY}), Some(format!("Bearer {API_KEY}"))),
         (json!({}), json!({"api_key": API_KEY}), Some(format!("Bearer {API_KEY}"))),
+        // What is copied with it is no part of it.
+        (
+            json!({}),
+            json!({"api_key": format!(" \"Bearer {API_KEY}\"\n")}),
+            Some(format!("Bearer {API_KEY}")),
+        ),
         (json!({"api_key": null}), json!({"aws_secret_access_key": "x"}), None),
         (json!({"api_key": ""}), json!({"api_key": null}), None),
         // A placeholder is nobody's key.

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use support::flowlogs::{FlowLog, HEADER, gzip};
 use support::parquet::{self, Form};
+use support::portal::{LOGIN_PAGE, Portal};
 use support::s3::{Operation, Rule, Trouble};
 
 use crate::world::{BUCKET, World};
@@ -91,6 +92,36 @@ async fn a_bucket_that_is_missing_or_elsewhere_is_told() {
     let checked = world.check().await;
     checked.is("region", "failed", &["no-such-bucket", "check the bucket's name"]);
     checked.are_skipped(&READING, "region");
+}
+
+#[tokio::test]
+async fn a_prefix_in_the_form_of_a_mistake_is_told_if_nothing_lies_below_it() {
+    let mut world = World::new().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.an_hour_of(&flow_log, 10);
+    world.argument("prefix", "/AWSLogs/");
+    let checked = world.check().await;
+    checked.is("list", "failed", &["`prefix`, and it begins with a /", "enter `AWSLogs/`"]);
+    checked.are_skipped(&READING[1..], "list");
+    world.s3.add_rule(Rule::new(Operation::List, Trouble::ACCESS_DENIED));
+    world.check().await.is("list", "failed", &["enter `AWSLogs/`"]);
+    world.s3.clear_rules();
+    let object = world.generator.object(&flow_log, Timestamp::now(), 10);
+    world.s3.put(BUCKET, &format!("/{}", object.key), object.body());
+    world.check().await.is("list", "ok", &["1 object "]);
+}
+
+#[tokio::test]
+async fn what_answers_in_place_of_s3_and_what_cannot_be_asked_is_told() {
+    let mut world = World::new().await;
+    let portal = Portal::start("403 Forbidden", "", LOGIN_PAGE).await;
+    let checked = world.check_as(world.module().env("AWS_ENDPOINT_URL_S3", portal.url())).await;
+    checked.is("list", "failed", &["HTTP 403", "Sign in to the network", "something else than S3 answers"]);
+    world.argument("bucket_name", "arn:aws:s3:eu-west-3:111122223333:accesspoint");
+    let checked = world.check().await;
+    checked.is("region", "failed", &["no request can be made", "AWS was not even asked"]);
+    world.argument("bucket_name", "acme-flow-logs/AWSLogs");
+    world.check().await.is("trigger", "failed", &["enter `acme-flow-logs` there, and `AWSLogs` as `prefix`"]);
 }
 
 #[tokio::test]

@@ -72,8 +72,11 @@ fn every_property_is_there_with_its_title_and_description_and_a_field_to_fill_in
 fn what_cannot_be_meant_is_refused_by_the_form_and_by_the_module() {
     let (trigger, account) = (trigger(), account());
     let wrong = [
-        ("bucket_name", "s3://acme-flow-logs"),
+        ("bucket_name", "s3://acme-flow-logs/AWSLogs"),
         ("bucket_name", "acme-flow-logs/AWSLogs"),
+        ("bucket_name", "arn:aws:s3:::acme-flow-logs/AWSLogs"),
+        ("bucket_name", "https://acme-flow-logs.s3.eu-west-3.amazonaws.com"),
+        ("bucket_name", "acme flow logs"),
         ("start_from", "yesterday"),
         ("start_from", "2026-11-01"),
         ("frequency", "0"),
@@ -81,6 +84,9 @@ fn what_cannot_be_meant_is_refused_by_the_form_and_by_the_module() {
         ("late_window_hours", "8761"),
     ];
     let right = [
+        ("bucket_name", "arn:aws:s3:::acme-flow-logs"),
+        ("bucket_name", "s3://acme-flow-logs/"),
+        ("bucket_name", "Flow_Logs.of.2010"),
         ("bucket_name", "arn:aws:s3:eu-west-3:111122223333:accesspoint/flow-logs"),
         ("start_from", "beginning"),
         ("start_from", "2026-11-01T00:00:00Z"),

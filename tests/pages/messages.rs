@@ -96,13 +96,19 @@ fn every_warning_and_error_is_explained() {
 /// What S3's refusals are answered with is what the user reads in the log: all of it is in the guide.
 #[test]
 fn every_advice_about_s3_is_explained() {
-    let source = text("src/s3/failure.rs");
-    let (_, advice) = source.split_once("pub fn advice(&self)").unwrap();
-    let advice = advice.split("\n    }\n").next().unwrap();
     let messages = explained();
-    let texts: Vec<&str> = advice.split('"').skip(1).step_by(2).filter(|text| text.contains(' ')).collect();
-    assert!(texts.len() > 8, "{texts:?}");
-    for text in texts {
+    let mut texts = Vec::new();
+    for (file, advice) in
+        [("src/s3/failure.rs", "pub fn advice(&self)"), ("src/reach.rs", "pub fn advice(self)")]
+    {
+        let source = text(file);
+        let (_, advice) = source.split_once(advice).unwrap();
+        let advice = advice.split("\n    }\n").next().unwrap();
+        let of_file = advice.split('"').skip(1).step_by(2).filter(|text| text.contains(' '));
+        texts.extend(of_file.map(str::to_owned));
+    }
+    assert!(texts.len() > 16, "{texts:?}");
+    for text in &texts {
         let is_nothing = text.starts_with("nothing to do") || text == "it is tried again";
         let is_explained = || {
             messages

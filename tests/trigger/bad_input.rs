@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use support::module::Module;
 use support::platform::Endpoint;
 use support::recorder::Recorder;
+use support::s3::{Operation, Rule, Trouble};
 use support::script::Fault;
 
 use crate::world::{ACCESS_KEY, BUCKET, PATIENCE, SECRET, World, stop};
@@ -81,6 +82,128 @@ async fn a_configuration_that_cannot_be_used_is_one_critical_line_and_no_spinnin
         assert!(world.platform.received().len() <= requests + 1, "it was spinning");
         assert!(!format!("{:?}", world.platform.logs()).contains("hush"));
         assert_eq!(world.s3.requests().len(), 0);
+    }
+}
+
+/// Starts the trigger and checks that its configuration is refused: one critical line with each of these parts, no
+/// spinning, and no more than one call to S3. Gives the calls.
+async fn refused(world: &World, module: Module, parts: &[&str]) -> usize {
+    let process = module.start();
+    for part in parts {
+        world.until_logged("critical", part).await;
+    }
+    let critical = world.platform.logs().iter().filter(|line| line.level == "critical").count();
+    assert_eq!(critical, 1, "{:#?}", world.platform.logs());
+    stop(process).await;
+    let calls = world.s3.requests().len();
+    assert!(calls <= 1, "{:#?}", world.s3.requests());
+    calls
+}
+
+#[tokio::test]
+async fn what_can_be_no_bucket_is_refused_without_a_call_and_with_the_right_form() {
+    let right = ["enter `acme-flow-logs` there", "`AWSLogs/` as `prefix`"];
+    for (name, parts) in [
+        ("s3://acme-flow-logs/AWSLogs/", &right[..]),
+        ("arn:aws:s3:::acme-flow-logs/AWSLogs/*", &right),
+        ("acme flow logs", &["3 to 255 letters"]),
+        ("arn:aws:iam::111122223333:user/flow-logs", &["something else"]),
+        // The SDK makes no request of it: at AWS for want of a name, here because an address stands in for S3's.
+        ("arn:aws:s3:eu-west-3:111122223333:accesspoint", &["AWS cannot be asked", "no request can be made"]),
+    ] {
+        let mut world = World::new().await;
+        let module = world.argument("bucket_name", name).module();
+        assert_eq!(refused(&world, module, parts).await, 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_is_found_by_its_arn_and_its_url_of_s3() {
+    for name in ["arn:aws:s3:::acme-flow-logs", "s3://acme-flow-logs/"] {
+        let mut world = World::new().await;
+        world.argument("bucket_name", name);
+        let process = world.start().await;
+        let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+        world.put(&flow_log, 5, 10);
+        world.all_arrive(&process).await;
+        stop(process).await;
+        let state = std::fs::read_dir(world.storage.path().join("aws-flowlogs_state")).unwrap();
+        let state: Vec<_> = state.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        // Another form of the same name is the same state.
+        let id = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_URL, b"s3://acme-flow-logs/AWSLogs/");
+        assert_eq!(state, [format!("acme-flow-logs_{id}")]);
+    }
+}
+
+#[tokio::test]
+async fn a_region_or_a_key_that_can_be_none_is_refused_without_a_call() {
+    let account = |name: &str, value: &str| {
+        let mut account = json!({"aws_access_key": ACCESS_KEY, "aws_secret_access_key": "placeholder", "aws_region_name": "eu-west-3"});
+        account[name] = value.into();
+        account
+    };
+    for (name, value, parts) in [
+        (
+            "aws_region_name",
+            "Europe (Paris)",
+            ["`aws_region_name` is \"Europe (Paris)\"", "must look like eu-west-3"],
+        ),
+        ("aws_region_name", "eu-west-3a", ["`aws_region_name` is \"eu-west-3a\"", ": enter eu-west-3;"]),
+        ("aws_region_name", "EU-WEST-3", ["`aws_region_name` is \"EU-WEST-3\"", ": enter eu-west-3;"]),
+        ("aws_access_key", "ASIAIOSFODNN7EXAMPLE", ["`aws_access_key`", "session token"]),
+        ("aws_access_key", "\"AKIAIOSFODNN7EXAMPLE\"", ["`aws_access_key`", "without quotes"]),
+    ] {
+        let world = World::new().await;
+        let module = world.module().value("module_configuration", account(name, value));
+        // At AWS itself: a server that stands in for it names its regions and keys as it likes.
+        let module = module.env("AWS_ENDPOINT_URL_S3", "");
+        assert_eq!(refused(&world, module, &parts).await, 0, "{value}");
+    }
+    let world =
+        World::with_secrets(json!({"aws_secret_access_key": format!("'{SECRET}'")}), Value::Null).await;
+    let module = world.module().env("AWS_ENDPOINT_URL_S3", "");
+    assert_eq!(refused(&world, module, &["`aws_secret_access_key` has characters"]).await, 0);
+}
+
+#[tokio::test]
+async fn a_prefix_in_the_form_of_a_mistake_is_refused_if_nothing_lies_below_it() {
+    for (prefix, right) in [
+        ("/AWSLogs/", "begins with a /"),
+        (" AWSLogs/", "spaces or quotes"),
+        ("s3://acme-flow-logs/AWSLogs/", "names a bucket"),
+        ("arn:aws:s3:::acme-flow-logs/AWSLogs/", "names a bucket"),
+        ("acme-flow-logs/AWSLogs/", "the bucket's name"),
+        ("AWSLogs/*", "a pattern"),
+    ] {
+        let mut world = World::new().await;
+        let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+        world.put(&flow_log, 5, 10);
+        let module = world.argument("prefix", prefix).module();
+        let enter = ["`prefix`, and it", right, "enter `AWSLogs/`"];
+        assert_eq!(refused(&world, module, &enter).await, 1, "{prefix}");
+    }
+    // A policy for the right prefix denies to list the wrong one.
+    let mut world = World::new().await;
+    world.s3.add_rule(Rule::new(Operation::List, Trouble::ACCESS_DENIED));
+    let module = world.argument("prefix", "/AWSLogs/").module();
+    assert_eq!(refused(&world, module, &["enter `AWSLogs/`"]).await, 1);
+    let mut world = World::new().await;
+    let module = world.argument("prefix", "x".repeat(1025)).module();
+    assert_eq!(refused(&world, module, &["`prefix` is longer than 1024 bytes"]).await, 0);
+}
+
+#[tokio::test]
+async fn keys_that_really_begin_so_are_delivered() {
+    for prefix in ["/", " odd ", "acme-flow-logs/", "a*b/", "100%20/"] {
+        let mut world = World::new().await;
+        let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+        let object = world.object(&flow_log, 5, 10);
+        world.s3.put(BUCKET, &format!("{prefix}{}", object.key), object.body());
+        world.expected.extend(object.records.iter().cloned());
+        world.argument("prefix", prefix).argument("start_from", "beginning");
+        let process = world.start().await;
+        world.all_arrive(&process).await;
+        stop(process).await;
     }
 }
 

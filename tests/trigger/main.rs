@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod causes;
 mod formats;
 mod kill;
 mod late;

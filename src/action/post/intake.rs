@@ -15,7 +15,8 @@ use tokio::time::Instant;
 
 use super::super::arguments::Arguments;
 use super::super::chunk::Chunk;
-use crate::platform::callback::{causes, excerpt};
+use crate::platform::callback::excerpt;
+use crate::reach::no_answer;
 use crate::retry::Backoff;
 use crate::shutdown::Shutdown;
 
@@ -115,6 +116,9 @@ fn advice(status: StatusCode, is_gzip: bool) -> &'static str {
             "; check `intake_key`, and `api_key` of the module configuration if the intake asks for one"
         }
         404 | 405 => "; check `intake_server`",
+        407 => {
+            "; the proxy asks for a user and a password: put them into the URL in HTTP_PROXY or HTTPS_PROXY"
+        }
         // An intake that takes gzip for text finds no JSON in it.
         400 if is_gzip => {
             "; the body was compressed: if the intake does not take that, switch `compress` off"
@@ -223,7 +227,7 @@ impl Intake {
             request = request.header(AUTHORIZATION, authorization);
         }
         let response = request.send().await.map_err(|error| {
-            let reason = self.redacted(&causes(&error.without_url()));
+            let reason = self.redacted(&no_answer(&error.without_url()));
             Failure::Passing { reason, retry_after: None }
         })?;
         let status = response.status();

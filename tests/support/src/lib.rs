@@ -10,6 +10,7 @@
 //! - [`module`]: the real binary as a process
 //! - [`playbook`]: a playbook template, rendered and run
 //! - [`library`]: where the platform's tools publish a module
+//! - [`portal`]: a login page, or a proxy that refuses
 //! - [`recorder`]: any other server, which only notes what it is asked
 //! - [`usage`]: what a process costs
 //!
@@ -36,6 +37,7 @@ pub mod parquet;
 pub mod parser;
 pub mod platform;
 pub mod playbook;
+pub mod portal;
 pub mod recorder;
 pub mod s3;
 pub mod script;

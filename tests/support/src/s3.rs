@@ -99,6 +99,7 @@ impl S3Auth for Account {
 async fn answer(service: S3Service, control: Control, incoming: hyper::Request<Incoming>) -> Response<Body> {
     let request = Request::read(incoming.method(), incoming.uri(), incoming.headers());
     let trouble = control.trouble(&request);
+    let is_of_s3 = !matches!(trouble, Some(Trouble::Page(..)));
     let number = control.note(request.clone());
     let usual = async {
         if let Some(region) = control.region_elsewhere(&request) {
@@ -118,8 +119,10 @@ async fn answer(service: S3Service, control: Control, incoming: hyper::Request<I
     control.answered(number, response.status());
     let headers = response.headers_mut();
     headers.insert("date", HeaderValue::from_str(&control.clock.http_date()).expect("a date"));
-    let id = uuid::Uuid::new_v4().simple().to_string();
-    headers.insert("x-amz-request-id", HeaderValue::from_str(&id).expect("hexadecimal"));
+    if is_of_s3 {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        headers.insert("x-amz-request-id", HeaderValue::from_str(&id).expect("hexadecimal"));
+    }
     response
 }
 

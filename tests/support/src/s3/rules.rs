@@ -24,6 +24,8 @@ pub enum Trouble {
     WrongRegion(&'static str),
     /// 400 `AuthorizationHeaderMalformed`, expecting this region in the signature.
     WrongSigningRegion(&'static str),
+    /// A page for people in place of S3's answer, from something on the way.
+    Page(u16, &'static str),
     /// The usual answer, this much later.
     Delay(Duration),
     /// The connection closes without an answer.
@@ -126,6 +128,12 @@ pub(super) async fn play(
         }
         Some(Trouble::Error(status, code)) => error(status, code, "As the test asked for.", request, ""),
         Some(Trouble::ErrorSaying(status, code, message)) => error(status, code, message, request, ""),
+        Some(Trouble::Page(status, page)) => {
+            let mut response = Response::new(Body::from(page.to_owned()));
+            *response.status_mut() = StatusCode::from_u16(status).expect("an HTTP status");
+            response.headers_mut().insert("content-type", HeaderValue::from_static("text/html"));
+            response
+        }
         Some(Trouble::WrongRegion(region)) => permanent_redirect(region, request),
         Some(Trouble::WrongSigningRegion(region)) => {
             let message =
