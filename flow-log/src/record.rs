@@ -1,10 +1,11 @@
 //! What a line of a flow log is: a header that names the fields, or a record with a value for each.
 
-use self::fields::{Kind, are_parsed, default_format, is_known, looks_like_field};
+use self::fields::{Kind, are_parsed, default_format, is_known, looks_like_field, resembling};
 use self::json::Key;
 
 pub mod fields;
 pub mod json;
+pub mod parsed;
 
 /// The fields of a file's records, in their order.
 #[derive(Debug)]
@@ -33,7 +34,18 @@ pub struct Places {
 impl Layout {
     /// The layout that a header names; `None` if the line is no header.
     pub fn of_header(line: &str, is_first: bool) -> Option<Self> {
-        is_header(line, is_first).then(|| Self::of(&line.split(' ').collect::<Vec<_>>()))
+        is_header(line, is_first).then(|| Self::of(&line.split_ascii_whitespace().collect::<Vec<_>>()))
+    }
+
+    /// The layout that a header names in which bytes are wrong, none of them ASCII, if it is clear for which letters of which
+    /// fields they stand.
+    pub fn of_damaged_header(line: &[u8]) -> Option<Self> {
+        let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let names = words.map(|word| match std::str::from_utf8(word) {
+            Ok(word) => Some(word).filter(|word| is_known(word)),
+            Err(_) => resembling(word),
+        });
+        names.collect::<Option<Vec<_>>>().filter(|names| !names.is_empty()).map(|names| Self::of(&names))
     }
 
     /// The layout of a file without header, if its first record has the default format.
@@ -70,34 +82,38 @@ pub fn present(value: &str) -> Option<&str> {
 
 /// Whether a line is a header: all its words look like fields, and some of them are known.
 ///
-/// A field that is on no list yet must not hide a header, and a record must never pass for one. The first line may name
-/// more fields that are not known than fields that are. Behind it, where members of a gzip may repeat their header, the
-/// first word must be known, which decides at once about nearly every record, and most words: a value that looks like a
-/// field's name is rare, a line of which most values do does not occur.
+/// A field that is on no list yet must not hide a header, and neither a record nor ordinary text must ever pass for one. The
+/// first line may name more fields that are not known than fields that are, but not as many words without a dash: all fields
+/// that are one word are known, and `bytes`, `type` and `end` are words of any text. After it, where members of a gzip may
+/// repeat their header, the first word must be known, which decides at once about nearly every record, and most words: a value
+/// that looks like a field's name is rare, a line of which most values do does not occur.
 fn is_header(line: &str, is_first: bool) -> bool {
-    if !line.as_bytes().first().is_some_and(u8::is_ascii_lowercase) {
+    if !line.trim_ascii_start().as_bytes().first().is_some_and(u8::is_ascii_lowercase) {
         return false;
     }
-    let (mut known, mut unknown) = (0, 0);
-    for word in line.split(' ') {
+    let (mut known, mut unknown, mut plain) = (0, 0, 0);
+    for word in line.split_ascii_whitespace() {
         if is_known(word) {
             known += 1;
         } else if looks_like_field(word) && (is_first || known > 0) {
             unknown += 1;
+            plain += usize::from(!word.contains('-'));
         } else {
             return false;
         }
     }
-    known > 0 && (is_first || known > unknown)
+    known > if is_first { plain } else { unknown }
 }
 
 /// Whether a line fits the default format, version 2: fourteen values, the first a version, the last a log status.
 fn fits_default_format(line: &str) -> bool {
-    let mut values = line.split(' ');
+    let mut values = line.split_ascii_whitespace();
     let version = values
         .next()
         .is_some_and(|value| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()));
-    let status = values.next_back().is_some_and(|value| matches!(value, "OK" | "NODATA" | "SKIPDATA"));
+    let status = values
+        .next_back()
+        .is_some_and(|value| matches!(value, "OK" | "NODATA" | "SKIPDATA" | "INCOMPLETEDATA"));
     version && status && values.count() == default_format().len() - 2
 }
 
@@ -118,7 +134,10 @@ mod tests {
         for header in ["field-of-next-year srcaddr dstaddr", "field-of-next-year another-one action"] {
             assert!(is_header(header, true), "{header}");
         }
-        assert!(!is_header("colour shape", true));
+        for text in ["colour shape", "the end", "start of the file", "type of it all", "bytes: 7"] {
+            assert!(!is_header(text, true), "{text}");
+        }
+        assert!(is_header(" log-status\tsrcaddr  dstaddr ", true));
         assert_eq!(Layout::of_header("log-status srcaddr", true).unwrap().places.sources, [Some(1), None]);
     }
 

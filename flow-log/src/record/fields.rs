@@ -156,6 +156,16 @@ pub fn is_known(word: &str) -> bool {
     KNOWN.contains(word)
 }
 
+/// The only field on the list that has the same letters as a word wherever that has any.
+pub fn resembling(word: &[u8]) -> Option<&'static str> {
+    let is_same = |field: &&&str| {
+        field.len() == word.len()
+            && field.bytes().zip(word).all(|(letter, byte)| letter == *byte || !byte.is_ascii())
+    };
+    let mut same = FIELDS.iter().filter(is_same);
+    same.next().copied().filter(|_| same.next().is_none())
+}
+
 /// Whether it may be the name of a field that is on no list yet.
 pub fn looks_like_field(word: &str) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
