@@ -1,6 +1,6 @@
 //! What a line of a flow log is: a header that names the fields, or a record with a value for each.
 
-use self::fields::{Kind, are_parsed, default_format, is_known, looks_like_field, resembling};
+use self::fields::{Kind, are_parsed, default_format, field, looks_like_field, resembling};
 use self::json::Key;
 
 pub mod fields;
@@ -34,7 +34,15 @@ pub struct Places {
 impl Layout {
     /// The layout that a header names; `None` if the line is no header.
     pub fn of_header(line: &str, is_first: bool) -> Option<Self> {
-        is_header(line, is_first).then(|| Self::of(&line.split_ascii_whitespace().collect::<Vec<_>>()))
+        is_header(line, is_first).then(|| {
+            // A name that another one stands for already is left as it is.
+            let mut names: Vec<&str> = Vec::new();
+            for word in line.split_ascii_whitespace() {
+                let known = field(word).filter(|field| !names.contains(field));
+                names.push(known.unwrap_or(word));
+            }
+            Self::of(&names)
+        })
     }
 
     /// The layout that a header names in which bytes are wrong, none of them ASCII, if it is clear for which letters of which
@@ -42,7 +50,7 @@ impl Layout {
     pub fn of_damaged_header(line: &[u8]) -> Option<Self> {
         let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
         let names = words.map(|word| match std::str::from_utf8(word) {
-            Ok(word) => Some(word).filter(|word| is_known(word)),
+            Ok(word) => field(word),
             Err(_) => resembling(word),
         });
         names.collect::<Option<Vec<_>>>().filter(|names| !names.is_empty()).map(|names| Self::of(&names))
@@ -88,21 +96,28 @@ pub fn present(value: &str) -> Option<&str> {
 /// repeat their header, the first word must be known, which decides at once about nearly every record, and most words: a value
 /// that looks like a field's name is rare, a line of which most values do does not occur.
 fn is_header(line: &str, is_first: bool) -> bool {
-    if !line.trim_ascii_start().as_bytes().first().is_some_and(u8::is_ascii_lowercase) {
+    if !line.trim_ascii_start().as_bytes().first().is_some_and(u8::is_ascii_alphabetic) {
         return false;
     }
     let (mut known, mut unknown, mut plain) = (0, 0, 0);
     for word in line.split_ascii_whitespace() {
-        if is_known(word) {
+        if may_be_field(word) && field(word).is_some() {
             known += 1;
-        } else if looks_like_field(word) && (is_first || known > 0) {
+        } else if (is_first || known > 0) && looks_like_field(&word.to_ascii_lowercase().replace('_', "-")) {
             unknown += 1;
-            plain += usize::from(!word.contains('-'));
+            plain += usize::from(!word.contains(['-', '_']));
         } else {
             return false;
         }
     }
     known > if is_first { plain } else { unknown }
+}
+
+/// Whether a word is worth a look at the list: no field is shorter, and only the ends of some have digits. This decides about
+/// the first value of nearly every record.
+fn may_be_field(word: &str) -> bool {
+    let (start, _) = word.as_bytes().split_last_chunk::<2>().unwrap_or_default();
+    !start.is_empty() && !start.iter().any(u8::is_ascii_digit)
 }
 
 /// Whether a line fits the default format, version 2: fourteen values, the first a version, the last a log status.
@@ -128,13 +143,22 @@ mod tests {
             "srcaddr dstaddr field-of-next-year",
             "log-status",
             "tgw-id resource-type version",
+            "account_id accountId Account-Id",
+            "account interfaceid sourceaddress destinationaddress sourceport destinationport protocol numpackets numbytes starttime endtime action logstatus",
         ] {
             assert!(is_header(header, true) && is_header(header, false), "{header}");
         }
         for header in ["field-of-next-year srcaddr dstaddr", "field-of-next-year another-one action"] {
             assert!(is_header(header, true), "{header}");
         }
-        for text in ["colour shape", "the end", "start of the file", "type of it all", "bytes: 7"] {
+        for text in [
+            "colour shape",
+            "the end",
+            "start of the file",
+            "Start of the file",
+            "type of it all",
+            "bytes: 7",
+        ] {
             assert!(!is_header(text, true), "{text}");
         }
         assert!(is_header(" log-status\tsrcaddr  dstaddr ", true));

@@ -40,7 +40,9 @@ fn value(field: &'static str) -> BoxedStrategy<String> {
         "interface-id" => "eni-[0-9a-f]{17}".boxed(),
         "action" => select(vec!["ACCEPT", "REJECT"]).prop_map(str::to_owned).boxed(),
         "log-status" => {
-            return select(vec!["OK", "NODATA", "SKIPDATA", "INCOMPLETEDATA"]).prop_map(str::to_owned).boxed();
+            return select(vec!["OK", "NODATA", "SKIPDATA", "INCOMPLETEDATA"])
+                .prop_map(str::to_owned)
+                .boxed();
         }
         _ if field.ends_with("addr") => prop_oneof![
             any::<std::net::Ipv4Addr>().prop_map(|address| address.to_string()),

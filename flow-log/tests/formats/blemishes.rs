@@ -199,6 +199,25 @@ fn a_flow_log_may_be_plain_text_or_compressed_twice() {
 }
 
 #[test]
+fn a_header_names_its_fields_in_any_spelling() {
+    let athena = "version account interfaceid sourceaddress destinationaddress sourceport destinationport protocol \
+        numpackets numbytes starttime endtime action logstatus";
+    let camel = "version accountId interfaceId srcAddr dstAddr srcPort dstPort protocol packets bytes start end action \
+        logStatus";
+    for header in [athena, camel, &HEADER.replace('-', "_"), &HEADER.to_ascii_uppercase()] {
+        assert_eq!(sent(&text(header, &records())), records(), "{header}");
+        assert_eq!(
+            sent(&[text(header, &records()), text(header, &records())].concat()).len(),
+            10,
+            "{header}"
+        );
+        let (more, longer) = (format!("{header} Next_Year"), record(1) + " next");
+        let sent = sent(&text(&more, &[&longer]));
+        assert_eq!(parser::parse(&sent[0]), Some(parser::expected(HEADER, &record(1))), "{header}");
+    }
+}
+
+#[test]
 fn both_kinds_of_gaps_are_noticed_wherever_the_status_is() {
     for status in ["SKIPDATA", "INCOMPLETEDATA"] {
         let record = format!("2 1 eni-1 - - - - - - - 1418530010 1418530070 - {status}");
