@@ -116,7 +116,7 @@ fn is_header(line: &str, is_first: bool) -> bool {
 /// Whether a word is worth a look at the list: no field is shorter, and only the ends of some have digits. This decides about
 /// the first value of nearly every record.
 fn may_be_field(word: &str) -> bool {
-    let (start, _) = word.as_bytes().split_last_chunk::<2>().unwrap_or_default();
+    let start = word.as_bytes().get(..word.len().saturating_sub(2)).unwrap_or_default();
     !start.is_empty() && !start.iter().any(u8::is_ascii_digit)
 }
 
