@@ -1,5 +1,7 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint fmt clippy doc deny manifests unit instructions instructions-anew fuzz bench picture container release
+# What is measured must not run beside what is compiled.
+.NOTPARALLEL:
+.PHONY: help demo setup test lint fmt clippy doc deny manifests unit instructions instructions-anew fuzz bench picture container fresh release
 
 CARGO_DENY_VERSION := 0.20.2
 # Tools that the registry gives are kept here, compiled once, away from the project's own target.
@@ -15,22 +17,23 @@ SECONDS := 60
 help: ## Say what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-# Not the release build: that takes minutes more, and this is about what arrives, not how fast.
 demo: ## See it work on this machine; make demo ARGS=--help says what there is to choose
-	@cargo build --locked --bin aws-flowlogs --example playground
-	@cargo run --locked --quiet --example playground -- $(ARGS)
+	@scripts/demo $(ARGS)
 
 # The picture in the README is what a real run wrote.
 picture: $(TOOLS)/picture ## Draw docs/demo.svg anew, from a run of `make demo`
 	$(MAKE) --no-print-directory demo > target/demo.txt
-	(echo '$$ make demo'; cat target/demo.txt) | $(TOOLS)/picture/bin/python examples/playground/picture.py docs/demo.svg 'make demo'
+	(echo '$$ make demo'; cat target/demo.txt) | $(TOOLS)/picture/bin/python playground/picture.py docs/demo.svg 'make demo'
 
 $(TOOLS)/picture:
 	python3 -m venv $@
 	$@/bin/pip install --quiet --no-deps rich==15.0.0 markdown-it-py==4.0.0 mdurl==0.1.2 pygments==2.19.2 \
 		|| { rm -rf $@; exit 1; }
 
-test: lint unit instructions ## Everything that CI runs: lint, every test, the count of instructions, the image where it can be run
+setup:
+	@scripts/setup test
+
+test: setup lint unit instructions ## Everything that CI runs: lint, every test, the count of instructions, the image where it can be run
 	@if missing=$$(scripts/can-run-containers); then $(MAKE) --no-print-directory container; \
 	else echo "container: the image was NOT built and NOT tested: $$missing" >&2; fi
 
@@ -80,6 +83,9 @@ instructions-anew: ## Write the table of these instructions anew, after a change
 container: ## Build the image and run the trigger in it; needs root, buildah and runc
 	@missing=$$(scripts/can-run-containers) || { echo "container: $$missing" >&2; exit 1; }
 	cargo test --locked --test container -- --ignored
+
+fresh: ## Try `make demo` and `make test` in a bare Debian made on the spot; needs root and debootstrap
+	@scripts/fresh
 
 release: ## Make a release; make release ARGS="--dry-run minor" only says what it would do
 	@scripts/release $(ARGS)

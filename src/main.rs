@@ -12,12 +12,13 @@ use aws_flowlogs::stdout::print;
 use aws_flowlogs::{action, check, manifest, trigger, validate};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The C library's allocator does not give back what the buffers of many threads leave between the few things that stay:
 /// with it, the process grew with every object that it read, though what it held did not (`tests/cost.rs` measures).
+#[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -108,9 +109,9 @@ fn run_with_logs(command: &Command) -> ExitCode {
     // A check tells on its own stdout and nobody else.
     let is_check = matches!(command, Command::Check { .. });
     let reports = if is_check { Ok(None) } else { error_reports::start(&values, name, kind) };
-    let level = if is_check { "warn" } else { "info" };
+    let level = if is_check { LevelFilter::WARN } else { LevelFilter::INFO };
     tracing_subscriber::registry()
-        .with(EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level)))
+        .with(wanted_logs().unwrap_or_else(|| Targets::new().with_default(level)))
         .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false))
         .with(logs.clone())
         .with(error_reports::layer())
@@ -126,6 +127,16 @@ fn run_with_logs(command: &Command) -> ExitCode {
     // Threads that decode what nobody waits for any more must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     finish(ended)
+}
+
+/// What `RUST_LOG` wants logged: a level, or levels by module (`warn,aws_flowlogs=debug`).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "it is for a person at a terminal, not a value of the platform"
+)]
+fn wanted_logs() -> Option<Targets> {
+    let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.trim().is_empty())?;
+    wanted.parse().ok()
 }
 
 async fn run(command: &Command, values: &Values, logs: LogQueue) -> Result<(), Box<dyn std::error::Error>> {

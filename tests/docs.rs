@@ -241,7 +241,7 @@ fn the_code_map_names_every_file_and_no_other() {
 
 #[test]
 fn no_source_file_is_long() {
-    for folder in ["src", "flow-log", "tests", "examples", "benches"] {
+    for folder in ["src", "flow-log", "playground", "tests", "benches"] {
         let is_source =
             |file: &PathBuf| file.extension().is_some_and(|ending| ending == "rs" || ending == "py");
         for file in files(&root().join(folder)).into_iter().filter(is_source) {

@@ -33,10 +33,13 @@ fn packages() -> Vec<Value> {
     told["packages"].as_array().unwrap().clone()
 }
 
-/// The direct dependencies of every crate but that of the tests: of the binary, or of tests and benchmarks alone.
+/// The direct dependencies of every crate but those of the tests and the demo: of the binary, or of tests and benchmarks alone.
 fn dependencies(is_dev: bool) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    for package in packages().iter().filter(|package| package["name"] != "support") {
+    for package in packages()
+        .iter()
+        .filter(|package| !["playground", "support"].contains(&package["name"].as_str().unwrap()))
+    {
         for dependency in package["dependencies"].as_array().unwrap() {
             let is_ours = dependency["path"].is_string() && dependency["name"] != "support";
             if (dependency["kind"] == "dev") == is_dev && !is_ours {
@@ -95,8 +98,18 @@ fn the_tools_are_pinned_where_the_page_says() {
 }
 
 #[test]
+fn one_version_of_rust_is_named_everywhere() {
+    let toolchain = text("rust-toolchain.toml");
+    let channel = toolchain.split_once("channel = \"").unwrap().1.split('"').next().unwrap();
+    let minor = channel.rsplit_once('.').unwrap().0;
+    assert!(text("Dockerfile").contains(&format!("/rust:{channel}-")), "{channel}");
+    assert!(text("Cargo.toml").contains(&format!("rust-version = \"{minor}\"")), "{channel}");
+    assert!(text("README.md").contains(&format!("Rust {minor}")), "{channel}");
+}
+
+#[test]
 fn what_is_built_is_what_the_lock_file_says() {
-    for name in ["Makefile", "scripts/compile", "scripts/release", "Dockerfile"] {
+    for name in ["Makefile", "scripts/compile", "scripts/demo", "scripts/release", "Dockerfile"] {
         for line in text(name).lines().filter(|line| !line.trim_start().starts_with('#')) {
             let builds = [
                 "cargo build",

@@ -1,21 +1,24 @@
-//! Inflates gzip as its bytes come, with igzip, the inflater of ISA-L: it takes half the time of those written in Rust,
-//! and what it made is looked at while the processor has it at hand.
+//! Inflates gzip as its bytes come, so that what was made is looked at while the processor has it at hand.
+//!
+//! Two inflaters can do the work: igzip, which takes half the time and needs an assembler to be compiled (the feature
+//! `igzip`), and zlib-rs, which needs nothing. They pass the same tests.
 
 use std::io::{BufRead, Error, ErrorKind, Read, Result};
 
-use isal_sys::igzip_lib::{
-    ISAL_GZIP_NO_HDR_VER, ISAL_INCORRECT_CHECKSUM, ISAL_INVALID_BLOCK, ISAL_INVALID_LOOKBACK,
-    ISAL_INVALID_SYMBOL, inflate_state, isal_block_state_ISAL_BLOCK_FINISH as FINISH, isal_inflate,
-    isal_inflate_init, isal_inflate_reset,
-};
+#[cfg(feature = "igzip")]
+mod igzip;
+#[cfg(any(test, not(feature = "igzip")))]
+mod zlib;
 
-/// What the inflater is given at once. ISA-L before 2.32.1 adds lengths in 32 bits.
-const MOST_BYTES: u32 = 1 << 30;
+#[cfg(feature = "igzip")]
+use self::igzip::Member;
+#[cfg(not(feature = "igzip"))]
+use self::zlib::Member;
 
 /// The content of gzip: that of all its members, one behind the other (RFC 1952).
-pub(super) struct Inflated<S> {
+pub(super) struct Inflated<S, M = Member> {
     source: S,
-    member: Member,
+    member: M,
     /// Why nothing follows what was given.
     damage: Option<&'static str>,
     /// A member has begun.
@@ -26,7 +29,14 @@ pub(super) struct Inflated<S> {
 
 impl<S: BufRead> Inflated<S> {
     pub(super) fn new(source: S) -> Self {
-        Self { source, member: Member::default(), damage: None, has_begun: false, is_followed: false }
+        Self::by(source)
+    }
+}
+
+impl<S: BufRead, M: Inflate> Inflated<S, M> {
+    /// By an inflater of choice.
+    fn by(source: S) -> Self {
+        Self { source, member: M::default(), damage: None, has_begun: false, is_followed: false }
     }
 
     /// Whether its end was found, and after it something that is neither gzip nor padding.
@@ -35,7 +45,7 @@ impl<S: BufRead> Inflated<S> {
     }
 }
 
-impl<S: BufRead> Read for Inflated<S> {
+impl<S: BufRead, M: Inflate> Read for Inflated<S, M> {
     fn read(&mut self, output: &mut [u8]) -> Result<usize> {
         loop {
             if let Some(damage) = self.damage {
@@ -68,7 +78,7 @@ impl<S: BufRead> Read for Inflated<S> {
                 if is_end {
                     return Err(ErrorKind::UnexpectedEof.into());
                 }
-                // With some damage it goes on for ever (https://github.com/milesgranger/isal-rs/pull/23).
+                // With some damage igzip goes on for ever (https://github.com/milesgranger/isal-rs/pull/23).
                 self.damage = Some("nothing can be made of it");
             }
         }
@@ -112,8 +122,8 @@ fn begin_member(source: &mut impl BufRead, is_next: bool) -> Result<Begun> {
     }
 }
 
-/// Takes what is after the magic bytes and before the compressed data of a member. The inflater's own way forgets what is
-/// still to come of a header where the source ends a piece inside of it.
+/// Takes what is after the magic bytes and before the compressed data of a member. igzip's own way forgets what is still to
+/// come of a header where the source ends a piece inside of it.
 fn skip_header(source: &mut impl BufRead) -> Result<Begun> {
     const HAS_CHECKSUM: u8 = 1 << 1;
     const HAS_EXTRA: u8 = 1 << 2;
@@ -141,69 +151,26 @@ fn skip_header(source: &mut impl BufRead) -> Result<Begun> {
     Ok(Begun::Member)
 }
 
-/// The inflater, inside or behind a member.
-struct Member(Box<inflate_state>);
-
-/// What became of a call of the inflater.
-struct Step {
-    /// Bytes of the input that it took.
-    taken: usize,
-    /// Bytes that it made.
-    made: usize,
-    /// Why there are no more of them.
-    damage: Option<&'static str>,
-}
-
-impl Default for Member {
-    #[expect(unsafe_code, reason = "the inflater is a library of C and assembler")]
-    fn default() -> Self {
-        // SAFETY: it is made of numbers, arrays of numbers and pointers, for all of which zero is a value.
-        let mut state = unsafe { Box::<inflate_state>::new_zeroed().assume_init() };
-        // SAFETY: it fills in what it is given, and keeps nothing of it.
-        unsafe { isal_inflate_init(&raw mut *state) };
-        state.crc_flag = ISAL_GZIP_NO_HDR_VER;
-        state.block_state = FINISH;
-        Self(state)
-    }
-}
-
-impl Member {
-    fn has_ended(&self) -> bool {
-        self.0.block_state == FINISH
-    }
+/// An inflater, inside a member of gzip after its header, or between two of them.
+pub(super) trait Inflate: Default {
+    /// Whether the member has ended, its checksum and length included.
+    fn has_ended(&self) -> bool;
 
     /// What follows is the compressed data of another member.
-    #[expect(unsafe_code, reason = "the inflater is a library of C and assembler")]
-    fn begin(&mut self) {
-        // SAFETY: as for `isal_inflate_init`, which this has been through.
-        unsafe { isal_inflate_reset(&raw mut *self.0) }
-    }
+    fn begin(&mut self);
 
     /// Inflates from `input` into `output`.
-    #[expect(unsafe_code, reason = "the inflater is a library of C and assembler")]
-    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Step {
-        let state = &mut *self.0;
-        let most = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX).min(MOST_BYTES);
-        let (input_bytes, output_bytes) = (most(input.len()), most(output.len()));
-        state.next_in = input.as_ptr().cast_mut();
-        state.avail_in = input_bytes;
-        state.next_out = output.as_mut_ptr();
-        state.avail_out = output_bytes;
-        // SAFETY: this has been through `isal_inflate_init`. Both pointers lead to as many bytes as it says, at least, and
-        // are replaced before the next call; what `next_in` leads to is only read.
-        let code = unsafe { isal_inflate(&raw mut *state) };
-        let taken = input_bytes.saturating_sub(state.avail_in) as usize;
-        let made = output_bytes.saturating_sub(state.avail_out) as usize;
-        let damage = match code {
-            0.. => None,
-            ISAL_INVALID_BLOCK => Some("a block has no known form"),
-            ISAL_INVALID_SYMBOL => Some("a code stands for nothing"),
-            ISAL_INVALID_LOOKBACK => Some("it repeats what was before its beginning"),
-            ISAL_INCORRECT_CHECKSUM => Some("its content has not the checksum and length that it ends with"),
-            _ => Some("the inflater cannot read it"),
-        };
-        Step { taken, made, damage }
-    }
+    fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Step;
+}
+
+/// What became of a call of the inflater.
+pub(super) struct Step {
+    /// Bytes of the input that it took.
+    pub(super) taken: usize,
+    /// Bytes that it made.
+    pub(super) made: usize,
+    /// Why there are no more of them.
+    pub(super) damage: Option<&'static str>,
 }
 
 #[cfg(test)]
@@ -217,8 +184,20 @@ mod tests {
 
     use super::*;
 
+    /// By both inflaters, which must agree.
     fn inflated(object: &[u8], piece_bytes: usize, window_bytes: usize) -> Result<Vec<u8>> {
-        let mut inflated = Inflated::new(BufReader::with_capacity(piece_bytes, object));
+        let zlib = inflated_by::<zlib::Member>(object, piece_bytes, window_bytes);
+        #[cfg(feature = "igzip")]
+        match (&zlib, inflated_by::<igzip::Member>(object, piece_bytes, window_bytes)) {
+            (Ok(zlib), Ok(igzip)) => assert_eq!(zlib, &igzip),
+            (Err(zlib), Err(igzip)) => assert_eq!(zlib.kind(), igzip.kind(), "{zlib}, {igzip}"),
+            (zlib, igzip) => panic!("{zlib:?}, {igzip:?}"),
+        }
+        zlib
+    }
+
+    fn inflated_by<M: Inflate>(object: &[u8], piece_bytes: usize, window_bytes: usize) -> Result<Vec<u8>> {
+        let mut inflated = Inflated::<_, M>::by(BufReader::with_capacity(piece_bytes, object));
         let (mut content, mut window) = (Vec::new(), vec![0; window_bytes]);
         loop {
             match inflated.read(&mut window)? {
@@ -306,6 +285,15 @@ mod tests {
         assert!(inflated(&wrong, 7, 7).unwrap_err().to_string().contains("checksum and length"));
     }
 
+    /// Whether something follows the two members of an object.
+    fn followed_by<M: Inflate>(object: &[u8], piece_bytes: usize) -> bool {
+        let mut inflated = Inflated::<_, M>::by(BufReader::with_capacity(piece_bytes, object));
+        let mut content = String::new();
+        inflated.read_to_string(&mut content).unwrap();
+        assert_eq!((&*content, inflated.read(&mut [0; 9]).unwrap()), ("firstsecond", 0));
+        inflated.is_followed()
+    }
+
     #[test]
     fn what_fills_up_a_file_is_no_damage_and_what_else_follows_is_told() {
         let object = [member(b"first", 6), plain(b"second")].concat();
@@ -323,11 +311,9 @@ mod tests {
         ] {
             for piece_bytes in [1, 7, 5000] {
                 let object = [&object, padding, rest].concat();
-                let mut inflated = Inflated::new(BufReader::with_capacity(piece_bytes, &*object));
-                let mut content = String::new();
-                inflated.read_to_string(&mut content).unwrap();
-                assert_eq!((&*content, inflated.is_followed()), ("firstsecond", is_followed), "{rest:?}");
-                assert_eq!(inflated.read(&mut [0; 9]).unwrap(), 0);
+                assert_eq!(followed_by::<zlib::Member>(&object, piece_bytes), is_followed, "{rest:?}");
+                #[cfg(feature = "igzip")]
+                assert_eq!(followed_by::<igzip::Member>(&object, piece_bytes), is_followed, "{rest:?}");
             }
         }
         // Members go on after what fills up a block.

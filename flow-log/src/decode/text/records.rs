@@ -220,7 +220,7 @@ impl<'a> Records<'a> {
         let Some(fields) = self.layout.as_ref().map(|layout| layout.keys.len()) else {
             return Err(ObjectError::NotFlowLog);
         };
-        if self.form == Form::Line && (known.values != fields) {
+        if self.form == Form::Line && known.values != fields {
             push(&mut self.block, line, known);
             return Ok(());
         }

@@ -80,7 +80,7 @@ impl World {
     /// Starts the servers; the trigger is ready to be started.
     pub(crate) async fn build(options: &Options) -> Result<Self, Problem> {
         let binary = binary()?;
-        let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let home = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
         let folder = tempfile::Builder::new().prefix("aws-flowlogs-playground-").tempdir()?;
         let account = account(options)?;
         let s3 = match options.bucket {
@@ -193,10 +193,10 @@ impl World {
     }
 }
 
-/// The module's binary, of the same build as this program: the folder above `examples`.
+/// The module's binary, of the same build as this program.
 fn binary() -> Result<PathBuf, Problem> {
     let own = std::env::current_exe()?;
-    let folder = own.ancestors().nth(2).unwrap_or(Path::new("."));
+    let folder = own.parent().unwrap_or(Path::new("."));
     let binary = folder.join("aws-flowlogs").with_extension(std::env::consts::EXE_EXTENSION);
     if binary.is_file() { Ok(binary) } else { Err(Problem::NoBinary(binary)) }
 }

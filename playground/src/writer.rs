@@ -21,6 +21,15 @@ const BACKLOG: usize = 20;
 /// From one trouble to the next.
 const TROUBLE: Duration = Duration::from_secs(4);
 
+/// What the trigger's warnings and errors about these troubles, and about SKIPDATA records, contain.
+pub(crate) const EXPECTED: [&str; 5] = [
+    "(SKIPDATA)",
+    "object could not be read",
+    "object rejected",
+    "the platform did not take a batch",
+    "cannot look for flow logs",
+];
+
 /// Writes generated flow logs, at the pace that was asked for.
 pub(crate) struct Writer {
     world: Arc<World>,
@@ -116,17 +125,17 @@ impl Writer {
         match self.troubles % 7 {
             1 => {
                 callback.then(Fault::status(503));
-                "trouble: the platform refuses an event with 503"
+                "on purpose: the platform refuses an event with 503"
             }
             2 => {
                 s3(Operation::Get, Trouble::CutBody(1000));
-                "trouble: S3 drops the connection in the middle of an object"
+                "on purpose: S3 drops the connection in the middle of an object"
             }
             3 => {
                 if let Some(intake) = &self.world.intake {
                     intake.script().then(Fault::status(429));
                 }
-                "trouble: the intake asks to slow down with 429"
+                "on purpose: the intake asks to slow down with 429"
             }
             4 => {
                 if let Some(flow_log) = self.flow_logs.first() {
@@ -134,19 +143,19 @@ impl Writer {
                     self.world.corrupt.lock().unwrap().push(key.clone());
                     self.put(&key, b"\x1f\x8b\x08\x00 this was gzip once".as_slice().into());
                 }
-                "trouble: a corrupt object is in the bucket"
+                "on purpose: a corrupt object is in the bucket"
             }
             5 => {
                 callback.then(Fault::Drop);
-                "trouble: the platform drops the connection of an event"
+                "on purpose: the platform drops the connection of an event"
             }
             6 => {
                 s3(Operation::List, Trouble::SLOW_DOWN);
-                "trouble: S3 asks to slow down with 503"
+                "on purpose: S3 asks to slow down with 503"
             }
             _ => {
                 s3(Operation::Get, Trouble::INTERNAL_ERROR);
-                "trouble: S3 answers a read with 500"
+                "on purpose: S3 answers a read with 500"
             }
         }
     }

@@ -8,6 +8,7 @@ use support::module::Process;
 
 use crate::options::Options;
 use crate::world::{BUCKET, World};
+use crate::writer::EXPECTED;
 
 /// From one line of progress to the next, without a terminal.
 const PLAIN: Duration = Duration::from_secs(2);
@@ -61,7 +62,10 @@ impl Screen {
             world.metrics.url(),
             world.intake_server,
             if world.is_followed() {
-                "\n  Objects: delivered of written. Lag: the age of the oldest that is not all there."
+                "
+  On purpose: S3, the platform and the intake fail now and then, one object is corrupt, some records are SKIPDATA.
+  The trigger warns of all that; the verdict counts what is lost in spite of it.
+  Objects: delivered of written. Lag: the age of the oldest that is not all there."
             } else {
                 ""
             },
@@ -97,14 +101,15 @@ impl Screen {
         self.shown = None;
         self.show(world);
         println!();
-        let mut repeated = std::mem::take(&mut self.said);
-        repeated.retain(|_, times| *times > 1);
-        for (said, times) in &repeated {
-            println!("  said {times} times: {}", shortened(said.clone()));
+        for (said, times) in std::mem::take(&mut self.said) {
+            let cause = match (world.is_followed(), is_on_purpose(&said)) {
+                (false, _) => "",
+                (true, true) => ", caused on purpose",
+                (true, false) => ", NOT caused on purpose",
+            };
+            println!("  {times:>4} × {}{cause}", shortened(said));
         }
-        if !repeated.is_empty() {
-            println!();
-        }
+        println!();
     }
 
     /// Shows the warnings and errors that the trigger logged for the playbook's user, the first of those that only
@@ -149,6 +154,11 @@ impl Screen {
             ledger.lag().as_secs_f64(),
         )
     }
+}
+
+/// Whether a warning or an error of the trigger comes of a trouble that the writer makes.
+fn is_on_purpose(said: &str) -> bool {
+    EXPECTED.iter().any(|expected| said.contains(expected))
 }
 
 /// The beginning of a long line.
