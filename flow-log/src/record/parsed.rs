@@ -84,8 +84,8 @@ pub struct Beginning {
 impl Beginning {
     const BYTES: usize = size_of::<u128>();
 
-    /// That of no line which is plain text.
-    pub const NONE: Self = Self { bytes: 0, mask: u128::MAX };
+    /// That of no line.
+    pub const NONE: Self = Self { bytes: 1, mask: 0 };
 
     /// The beginning that ends with the second space of a line; none if it is longer than usual.
     pub fn of(line: &str) -> Self {
@@ -147,7 +147,11 @@ mod tests {
         }
         assert!(Beginning::of("2 1 eni-1 10.0.0.1").is_of(b"2 1 eni-2 10.0.0.2"));
         for none in [Beginning::NONE, Beginning::of("2 11111111111111 eni-1"), Beginning::of("2 1")] {
-            assert!(!none.is_of(LINE.as_bytes()) && !none.is_of(b"2 11111111111111 eni-1"));
+            assert!(
+                !none.is_of(LINE.as_bytes())
+                    && !none.is_of(b"2 11111111111111 eni-1")
+                    && !none.is_of(&[0; 16])
+            );
         }
     }
 }

@@ -17,8 +17,10 @@ pub(super) struct Records<'a> {
     decoder: &'a Decoder,
     layout: Option<Layout>,
     form: Form,
-    /// How many values a line has that goes out as it stands and needs not be looked into; `None` if all need.
-    plain_values: Option<usize>,
+    /// How many values a line has that goes out as it stands and needs not be looked into; none has 0.
+    plain_values: usize,
+    /// What usual lines begin with; those of layouts that do not end with the status are not looked for so.
+    usual: Beginning,
     status: Status,
     judge: Judge,
     block: Filling,
@@ -94,7 +96,8 @@ impl<'a> Records<'a> {
             decoder,
             layout: None,
             form: Form::Json,
-            plain_values: None,
+            plain_values: 0,
+            usual: Beginning::NONE,
             status: Status::Nowhere,
             judge: Judge { beginning: Beginning::NONE, is_strict: false },
             block: Filling::default(),
@@ -114,7 +117,7 @@ impl<'a> Records<'a> {
         for Line { place, spaces, is_plain } in lines(text) {
             let line = text.get(place).unwrap_or_default();
             let known = Known { values: spaces + 1, is_plain };
-            if is_plain && self.is_usual(line, known.values) {
+            if is_plain && known.values == self.plain_values && self.is_usual(line) {
                 self.number += 1;
                 self.block.push_clean(line);
             } else {
@@ -146,15 +149,14 @@ impl<'a> Records<'a> {
         Ok(())
     }
 
-    /// Whether a line goes out as it stands, is no header and says nothing of dropped records.
+    /// Whether a line with a value for each field needs not be looked into, to know whether it is a header, is read by the
+    /// parser, and says something of dropped records.
     #[inline]
-    fn is_usual(&self, line: &[u8], values: usize) -> bool {
-        self.plain_values == Some(values) && self.is_known(line)
+    fn is_usual(&self, line: &[u8]) -> bool {
+        (self.usual.is_of(line) && has_usual_end(line)) || self.is_known(line)
     }
 
-    /// Whether a plain line with a value for each field needs not be looked into, to know whether it is a header, is read by
-    /// the parser, and says something of dropped records.
-    #[inline]
+    /// The same, in any layout.
     fn is_known(&self, line: &[u8]) -> bool {
         let begins = match self.form {
             Form::LineIfRead => self.judge.beginning.is_of(line),
@@ -164,7 +166,7 @@ impl<'a> Records<'a> {
         begins
             && match self.status {
                 Status::Nowhere => true,
-                Status::Last => line.ends_with(b" OK") || line.ends_with(b" NODATA"),
+                Status::Last => has_usual_end(line),
                 Status::Elsewhere => memmem::find(line, b"DATA").is_none(),
             }
     }
@@ -182,8 +184,9 @@ impl<'a> Records<'a> {
             Some(_) => Status::Elsewhere,
         };
         let is_plain = self.form != Form::Json && !self.decoder.filter.is_active();
-        self.plain_values = is_plain.then_some(layout.keys.len());
+        self.plain_values = if is_plain { layout.keys.len() } else { 0 };
         self.judge.beginning = Beginning::NONE;
+        self.usual = Beginning::NONE;
         self.layout = Some(layout);
     }
 
@@ -245,11 +248,13 @@ impl<'a> Records<'a> {
 
     /// A record with a value for each field.
     fn record(&mut self, line: &str, known: Known) {
-        let is_known = known.is_plain && self.is_known(line.as_bytes());
-        if is_known && self.plain_values.is_some() {
+        let is_known = self.is_known(line.as_bytes());
+        if is_known && self.plain_values > 0 {
             return push(&mut self.block, line, known);
         }
-        let Self { decoder, layout: Some(layout), form, judge, block, ends, .. } = self else { return };
+        let Self { decoder, layout: Some(layout), form, status, usual, judge, block, ends, .. } = self else {
+            return;
+        };
         ends.clear();
         ends.extend(memchr::memchr_iter(b' ', line.as_bytes()).chain([line.len()]));
         let value = |place: usize| {
@@ -261,8 +266,12 @@ impl<'a> Records<'a> {
         }
         let goes_as_line = match form {
             Form::Line => true,
+            Form::LineIfRead if is_known => true,
             Form::LineIfRead => {
-                is_known || judge.reads(line, (0..ends.len()).map(|place| value(place).unwrap_or_default()))
+                let values = (0..ends.len()).map(|place| value(place).unwrap_or_default());
+                let is_read = judge.reads(line, values);
+                *usual = if matches!(status, Status::Last) { judge.beginning } else { Beginning::NONE };
+                is_read
             }
             Form::Json => false,
         };
@@ -281,6 +290,15 @@ impl<'a> Records<'a> {
         });
     }
 }
+
+/// Whether a line that ends with a status has one that says nothing of dropped records.
+#[inline]
+fn has_usual_end(line: &[u8]) -> bool {
+    line.last_chunk().is_some_and(|end| u32::from_le_bytes(*end) >> 8 == OK) || line.ends_with(b" NODATA")
+}
+
+/// The last three bytes of a record as AWS writes nearly all, as they are compared.
+const OK: u32 = u32::from_le_bytes(*b" OK\0");
 
 /// A record as the line.
 fn push(block: &mut Filling, line: &str, known: Known) {
