@@ -1,14 +1,15 @@
-//! From the bytes of an object to records: text in gzip, or Parquet, told apart by their first bytes. Each record becomes
-//! a JSON string that holds what the intake gets.
+//! From the bytes of an object to records: text or Parquet, as it is or in gzip, told apart by their first bytes. Each record
+//! becomes a JSON string that holds what the intake gets.
 //!
 //! It runs on a blocking thread.
 
-use std::io::{BufRead, Chain, Cursor, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use self::block::{Block, Filling};
 use self::inflate::Inflated;
+use self::kind::{Kind, START_BYTES};
 use self::source::{Source, SourceError};
 use self::spool::Spool;
 use super::filter::Filter;
@@ -16,11 +17,17 @@ use super::record::Places;
 
 pub mod block;
 mod inflate;
+mod kind;
 mod lines;
 pub mod parquet;
 mod source;
 mod spool;
 mod text;
+
+/// Gzip may be in gzip, where a tool compressed what was compressed already: twice is an accident, more is an attack.
+const DEPTH: usize = 2;
+/// What is inflated at a time of gzip in gzip.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// In which form records go out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,9 +73,9 @@ pub enum ObjectError {
         "it could not be written to a temporary file: {0}; see that the folder in TMPDIR is writable and has room"
     )]
     Disk(std::io::Error),
-    /// It does not begin as gzip does.
-    #[error("it is not gzip; a flow log's text is delivered compressed")]
-    NotGzip,
+    /// It begins as something that flow logs are not.
+    #[error("it is {0}; flow logs are text or Parquet, as they are or in gzip")]
+    OtherKind(&'static str),
     /// The compressed data is damaged.
     #[error("its gzip data is damaged behind record {records}: {reason}")]
     Corrupt {
@@ -84,18 +91,18 @@ pub enum ObjectError {
         records: u64,
     },
     /// It has bytes that are no text.
-    #[error("it is not UTF-8 text behind record {records}")]
-    NotUtf8 {
-        /// Records before those bytes.
-        records: u64,
-    },
+    #[error("it is not UTF-8 text")]
+    NotUtf8,
+    /// It is text in another encoding.
+    #[error("it is UTF-16 text; flow logs are UTF-8")]
+    Utf16,
     /// It names no fields of flow logs, and has no records of the default format.
     #[error(
         "it is not a flow log: neither its first line nor its columns name fields, and it has not the default format"
     )]
     NotFlowLog,
-    /// A line that is too long for a record.
-    #[error("it is not a flow log: the line behind record {records} is longer than 1 MiB")]
+    /// A line that is longer than any text has, or the first and too long for a record.
+    #[error("it is not a flow log: the line after record {records} is too long")]
     LongLine {
         /// Records before the line.
         records: u64,
@@ -109,10 +116,10 @@ impl ObjectError {
             Self::Source(_) => "unreachable",
             Self::Parquet { .. } => "parquet",
             Self::Disk(_) => "disk",
-            Self::NotGzip => "not gzip",
+            Self::OtherKind(_) => "not gzip",
             Self::Corrupt { .. } => "corrupt",
             Self::Cut { .. } => "cut",
-            Self::NotUtf8 { .. } => "not utf-8",
+            Self::NotUtf8 | Self::Utf16 => "not utf-8",
             Self::NotFlowLog | Self::LongLine { .. } => "not a flow log",
         }
     }
@@ -139,19 +146,40 @@ impl Decoder {
     }
 
     fn decode_source(&self, source: Source<'_>, emit: Emit<'_>) -> Result<(), ObjectError> {
-        let (start, source) = with_start(source)?;
-        if parquet::begins(&start) {
-            return self.decode_parquet(source, emit);
+        let (start, mut content) = with_start(source)?;
+        match Kind::of(&start) {
+            Kind::Gzip => self.decode_gzip(&mut content, 1, emit),
+            kind => self.decode_content(kind, &mut content, emit),
         }
-        // Of one byte it cannot be told: such an object is cut.
-        if !matches!(*start, [0x1f] | [0x1f, 0x8b, ..]) {
-            return Err(ObjectError::NotGzip);
+    }
+
+    /// Decodes gzip; `depth` is 1 if it is in no other gzip.
+    fn decode_gzip(&self, source: &mut dyn BufRead, depth: usize, emit: Emit<'_>) -> Result<(), ObjectError> {
+        let mut inflated = Inflated::new(source);
+        let (start, mut content) = with_start(&mut inflated)?;
+        match Kind::of(&start) {
+            Kind::Gzip if depth < DEPTH => {
+                self.decode_gzip(&mut BufReader::with_capacity(PIECE_BYTES, content), depth + 1, &mut *emit)?;
+            }
+            kind => self.decode_content(kind, &mut content, &mut *emit)?,
         }
-        let (start, inflated) = with_start(Inflated::new(source))?;
-        if parquet::begins(&start) {
-            return self.decode_parquet(inflated, emit);
+        if inflated.is_followed() {
+            let mut last = Filling::default();
+            last.followed();
+            // At the end it does not matter whether more is wanted.
+            let _ = emit(last.finish());
         }
-        text::decode(inflated, self, emit)
+        Ok(())
+    }
+
+    fn decode_content(&self, kind: Kind, content: &mut dyn Read, emit: Emit<'_>) -> Result<(), ObjectError> {
+        match kind {
+            Kind::Text => text::decode(content, self, emit),
+            Kind::Parquet => self.decode_parquet(content, emit),
+            Kind::Utf16 => Err(ObjectError::Utf16),
+            Kind::Gzip => Err(ObjectError::OtherKind("gzip within gzip within gzip")),
+            Kind::Other(kind) => Err(ObjectError::OtherKind(kind)),
+        }
     }
 
     /// Whether a record goes out, of which `value` tells the values. Counts it if not, and if it says that AWS dropped
@@ -162,7 +190,7 @@ impl Decoder {
         places: &Places,
         value: impl Fn(usize) -> Option<&'a str>,
     ) -> bool {
-        if places.log_status.and_then(&value).map(str::as_bytes) == Some(text::SKIP_DATA) {
+        if matches!(places.log_status.and_then(&value), Some("SKIPDATA" | "INCOMPLETEDATA")) {
             block.skip_data();
         }
         let reason = self.filter.reason(places, value);
@@ -179,11 +207,10 @@ impl Decoder {
 /// A source with what was read of it already.
 type Whole<S> = Chain<Cursor<Vec<u8>>, S>;
 
-/// The first four bytes of a source, or fewer where there are no more: they tell what it is. A piece of it may be
-/// shorter.
+/// The first bytes of a source, or fewer where there are no more: they tell what it is. A piece of it may be shorter.
 fn with_start<S: Read>(mut source: S) -> Result<(Vec<u8>, Whole<S>), ObjectError> {
     let mut start = Vec::new();
-    source.by_ref().take(4).read_to_end(&mut start).map_err(|error| damage(error, 0))?;
+    source.by_ref().take(START_BYTES).read_to_end(&mut start).map_err(|error| damage(error, 0))?;
     Ok((start.clone(), Cursor::new(start).chain(source)))
 }
 

@@ -1,10 +1,11 @@
 //! What a line of a flow log is: a header that names the fields, or a record with a value for each.
 
-use self::fields::{Kind, are_parsed, default_format, is_known, looks_like_field};
+use self::fields::{Kind, are_parsed, default_format, field, looks_like_field, resembling};
 use self::json::Key;
 
 pub mod fields;
 pub mod json;
+pub mod parsed;
 
 /// The fields of a file's records, in their order.
 #[derive(Debug)]
@@ -33,7 +34,26 @@ pub struct Places {
 impl Layout {
     /// The layout that a header names; `None` if the line is no header.
     pub fn of_header(line: &str, is_first: bool) -> Option<Self> {
-        is_header(line, is_first).then(|| Self::of(&line.split(' ').collect::<Vec<_>>()))
+        is_header(line, is_first).then(|| {
+            // A name that another one stands for already is left as it is.
+            let mut names: Vec<&str> = Vec::new();
+            for word in line.split_ascii_whitespace() {
+                let known = field(word).filter(|field| !names.contains(field));
+                names.push(known.unwrap_or(word));
+            }
+            Self::of(&names)
+        })
+    }
+
+    /// The layout that a header names in which bytes are wrong, none of them ASCII, if it is clear for which letters of which
+    /// fields they stand.
+    pub fn of_damaged_header(line: &[u8]) -> Option<Self> {
+        let words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let names = words.map(|word| match std::str::from_utf8(word) {
+            Ok(word) => field(word),
+            Err(_) => resembling(word),
+        });
+        names.collect::<Option<Vec<_>>>().filter(|names| !names.is_empty()).map(|names| Self::of(&names))
     }
 
     /// The layout of a file without header, if its first record has the default format.
@@ -70,34 +90,45 @@ pub fn present(value: &str) -> Option<&str> {
 
 /// Whether a line is a header: all its words look like fields, and some of them are known.
 ///
-/// A field that is on no list yet must not hide a header, and a record must never pass for one. The first line may name
-/// more fields that are not known than fields that are. Behind it, where members of a gzip may repeat their header, the
-/// first word must be known, which decides at once about nearly every record, and most words: a value that looks like a
-/// field's name is rare, a line of which most values do does not occur.
+/// A field that is on no list yet must not hide a header, and neither a record nor ordinary text must ever pass for one. The
+/// first line may name more fields that are not known than fields that are, but not as many words without a dash: all fields
+/// that are one word are known, and `bytes`, `type` and `end` are words of any text. After it, where members of a gzip may
+/// repeat their header, the first word must be known, which decides at once about nearly every record, and most words: a value
+/// that looks like a field's name is rare, a line of which most values do does not occur.
 fn is_header(line: &str, is_first: bool) -> bool {
-    if !line.as_bytes().first().is_some_and(u8::is_ascii_lowercase) {
+    if !line.trim_ascii_start().as_bytes().first().is_some_and(u8::is_ascii_alphabetic) {
         return false;
     }
-    let (mut known, mut unknown) = (0, 0);
-    for word in line.split(' ') {
-        if is_known(word) {
+    let (mut known, mut unknown, mut plain) = (0, 0, 0);
+    for word in line.split_ascii_whitespace() {
+        if may_be_field(word) && field(word).is_some() {
             known += 1;
-        } else if looks_like_field(word) && (is_first || known > 0) {
+        } else if (is_first || known > 0) && looks_like_field(&word.to_ascii_lowercase().replace('_', "-")) {
             unknown += 1;
+            plain += usize::from(!word.contains(['-', '_']));
         } else {
             return false;
         }
     }
-    known > 0 && (is_first || known > unknown)
+    known > if is_first { plain } else { unknown }
+}
+
+/// Whether a word is worth a look at the list: no field is shorter, and only the ends of some have digits. This decides about
+/// the first value of nearly every record.
+fn may_be_field(word: &str) -> bool {
+    let start = word.as_bytes().get(..word.len().saturating_sub(2)).unwrap_or_default();
+    !start.is_empty() && !start.iter().any(u8::is_ascii_digit)
 }
 
 /// Whether a line fits the default format, version 2: fourteen values, the first a version, the last a log status.
 fn fits_default_format(line: &str) -> bool {
-    let mut values = line.split(' ');
+    let mut values = line.split_ascii_whitespace();
     let version = values
         .next()
         .is_some_and(|value| !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()));
-    let status = values.next_back().is_some_and(|value| matches!(value, "OK" | "NODATA" | "SKIPDATA"));
+    let status = values
+        .next_back()
+        .is_some_and(|value| matches!(value, "OK" | "NODATA" | "SKIPDATA" | "INCOMPLETEDATA"));
     version && status && values.count() == default_format().len() - 2
 }
 
@@ -112,13 +143,25 @@ mod tests {
             "srcaddr dstaddr field-of-next-year",
             "log-status",
             "tgw-id resource-type version",
+            "account_id accountId Account-Id",
+            "account interfaceid sourceaddress destinationaddress sourceport destinationport protocol numpackets numbytes starttime endtime action logstatus",
         ] {
             assert!(is_header(header, true) && is_header(header, false), "{header}");
         }
         for header in ["field-of-next-year srcaddr dstaddr", "field-of-next-year another-one action"] {
             assert!(is_header(header, true), "{header}");
         }
-        assert!(!is_header("colour shape", true));
+        for text in [
+            "colour shape",
+            "the end",
+            "start of the file",
+            "Start of the file",
+            "type of it all",
+            "bytes: 7",
+        ] {
+            assert!(!is_header(text, true), "{text}");
+        }
+        assert!(is_header(" log-status\tsrcaddr  dstaddr ", true));
         assert_eq!(Layout::of_header("log-status srcaddr", true).unwrap().places.sources, [Some(1), None]);
     }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use flow_log::decode::Decoder;
 use flow_log::record::fields::default_format;
+use flow_log::record::parsed::is_read;
 use serde_json::Value;
 
 use crate::config::TriggerConfiguration;
@@ -23,10 +24,14 @@ pub(super) struct Sample {
     pub(super) events: u64,
     /// See above.
     pub(super) event_bytes: u64,
-    /// Records that do not match the fields of the file.
+    /// Records that cannot be read.
     pub(super) rejected: u64,
     /// Records that say that AWS dropped others.
     pub(super) skip_data: u64,
+    /// Lines that the intake's parser does not read, of those whose fields it reads.
+    pub(super) unread: u64,
+    /// How often something follows gzip data.
+    pub(super) followed: u64,
     /// Events that are JSON.
     pub(super) json: u64,
     /// The longest interval that a record covers, in seconds.
@@ -60,13 +65,16 @@ impl Sampler {
             sample.records += u64::from(tally.read);
             sample.rejected += u64::from(tally.rejected);
             sample.skip_data += u64::from(tally.skip_data);
+            sample.followed += u64::from(tally.followed);
             for event in events(&block.take(usize::MAX)) {
                 if sample.events < LOOKED_INTO as u64 {
                     sample.interval_s = sample.interval_s.max(places.seconds(&event));
                 }
                 sample.events += 1;
                 sample.event_bytes += event.len() as u64;
-                sample.json += u64::from(event.starts_with('{'));
+                let is_json = event.starts_with('{');
+                sample.json += u64::from(is_json);
+                sample.unread += u64::from(!is_json && !is_read(&event));
             }
         }
         Ok(sample)

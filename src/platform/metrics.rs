@@ -51,7 +51,7 @@ pub struct Metrics {
     pub records_collected: Counter,
     /// Records left out because the user does not want them, by reason.
     pub records_filtered: Family<FilteredBy, Counter>,
-    /// Records rejected because they do not match the fields of their file.
+    /// Records rejected because they cannot be read.
     pub records_rejected: Counter,
     /// Records that say that AWS dropped others.
     pub records_skip_data: Counter,
@@ -59,6 +59,8 @@ pub struct Metrics {
     pub batches_delivered: Counter,
     /// Objects delivered whole.
     pub objects_delivered: Counter,
+    /// Objects with something after their gzip data, which was left out.
+    pub objects_followed: Counter,
     /// Bytes of objects as stored in S3.
     pub object_bytes: Counter,
     /// Attempts at objects that failed, by cause.
@@ -95,6 +97,7 @@ impl Metrics {
             records_skip_data: Counter::default(),
             batches_delivered: Counter::default(),
             objects_delivered: Counter::default(),
+            objects_followed: Counter::default(),
             object_bytes: Counter::default(),
             objects_failed: Family::default(),
             objects_rejected: Family::default(),
@@ -139,6 +142,11 @@ impl Metrics {
             metrics.batches_delivered.clone(),
         );
         own.register("objects_delivered", "Objects delivered whole", metrics.objects_delivered.clone());
+        own.register(
+            "objects_with_trailing_data",
+            "Objects with something after their gzip data",
+            metrics.objects_followed.clone(),
+        );
         own.register_with_unit(
             "objects_read",
             "Bytes of objects as in S3",
@@ -179,11 +187,7 @@ impl Metrics {
             "Records left out by a filter, by reason",
             metrics.records_filtered.clone(),
         );
-        own.register(
-            "records_rejected",
-            "Records unlike their file's fields",
-            metrics.records_rejected.clone(),
-        );
+        own.register("records_rejected", "Records that cannot be read", metrics.records_rejected.clone());
         own.register(
             "records_skip_data",
             "Records that tell of dropped ones",
@@ -198,6 +202,7 @@ impl Metrics {
         self.records_collected.inc_by(tally.read.into());
         self.records_rejected.inc_by(tally.rejected.into());
         self.records_skip_data.inc_by(tally.skip_data.into());
+        self.objects_followed.inc_by(tally.followed.into());
         let mut discarded = tally.rejected;
         for (reason, count) in Reason::ALL.into_iter().zip(tally.filtered).filter(|(_, count)| *count > 0) {
             self.records_filtered.get_or_create(&FilteredBy { reason: reason.name() }).inc_by(count.into());

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_log::decode::block::Tally;
+use flow_log::decode::block::{Fault, Tally};
 
 use super::fetch::FetchError;
 use crate::platform::metrics::Metrics;
@@ -25,8 +25,10 @@ pub struct Poll {
     pub batches: u64,
     /// How many objects failed for each cause.
     causes: BTreeMap<&'static str, u64>,
-    /// How many objects had records that do not match their fields.
+    /// How many objects had records that cannot be read.
     mismatched: u64,
+    /// How many objects had something after their gzip data.
+    followed: u64,
     /// For each flow log with records that tell of others which AWS dropped: such objects, and records in them.
     skip_data: BTreeMap<String, (u64, u64)>,
 }
@@ -36,7 +38,9 @@ pub struct Poll {
 pub struct LeftOut {
     rejected: u64,
     first_rejected: Option<u64>,
+    first_fault: Option<Fault>,
     skip_data: u64,
+    is_followed: bool,
 }
 
 impl LeftOut {
@@ -45,6 +49,8 @@ impl LeftOut {
         metrics.records_read(tally);
         self.rejected += u64::from(tally.rejected);
         self.first_rejected = self.first_rejected.or(tally.first_rejected);
+        self.first_fault = self.first_fault.or(tally.first_fault);
+        self.is_followed |= tally.followed > 0;
         self.skip_data += u64::from(tally.skip_data);
     }
 }
@@ -56,14 +62,22 @@ impl Poll {
         let key = object.key.as_str();
         if let Some(line) = left_out.first_rejected {
             let records = left_out.rejected;
+            let cause = left_out.first_fault.map(Fault::cause);
             self.mismatched += 1;
             if self.mismatched <= NAMED {
                 tracing::warn!(
                     key,
                     records,
                     line,
-                    "records were rejected that do not match the fields of their file; the first is in this line or row"
+                    cause,
+                    "records were rejected; the first is in this line or row"
                 );
+            }
+        }
+        if left_out.is_followed {
+            self.followed += 1;
+            if self.followed <= NAMED {
+                tracing::warn!(key, "something follows the gzip data of the object, and was left out");
             }
         }
         if left_out.skip_data > 0 {
@@ -71,7 +85,12 @@ impl Poll {
             let (objects, all_records) = self.skip_data.entry(flow_log.clone()).or_default();
             (*objects, *all_records) = (*objects + 1, *all_records + records);
             if *objects == 1 {
-                tracing::warn!(flow_log, key, records, "AWS dropped records of this flow log (SKIPDATA)");
+                tracing::warn!(
+                    flow_log,
+                    key,
+                    records,
+                    "AWS dropped records of this flow log (SKIPDATA or INCOMPLETEDATA)"
+                );
             }
         }
     }
@@ -102,17 +121,18 @@ impl Poll {
         }
         if self.mismatched > NAMED {
             let objects = self.mismatched - NAMED;
-            tracing::warn!(
-                objects,
-                "more objects have records that do not match their fields and were rejected"
-            );
+            tracing::warn!(objects, "more objects have records that were rejected");
+        }
+        if self.followed > NAMED {
+            let objects = self.followed - NAMED;
+            tracing::warn!(objects, "more objects have something after their gzip data");
         }
         for (flow_log, (objects, records)) in self.skip_data.iter().filter(|(_, (objects, _))| *objects > 1) {
             tracing::warn!(
                 flow_log,
                 objects,
                 records,
-                "AWS dropped records of this flow log (SKIPDATA), in all"
+                "AWS dropped records of this flow log (SKIPDATA or INCOMPLETEDATA), in all"
             );
         }
         let Self { objects, failed, records, batches, .. } = *self;

@@ -235,6 +235,35 @@ async fn parquet_and_lines_that_the_parser_does_not_read_go_out_as_json() {
 }
 
 #[tokio::test]
+async fn lines_that_the_parser_does_not_read_for_their_values_are_told_from_those_it_reads() {
+    let mut world = World::new().await;
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    let object = world.generator.object(&flow_log, Timestamp::now(), 20);
+    let mut records = object.records;
+    records[3] = records[3].replacen("111111111111", "unknown", 1);
+    let text = |records: &[String]| format!("{HEADER}\n{}\n", records.join("\n"));
+    world.s3.put(BUCKET, &object.key, [&gzip(text(&records))[..], b"more"].concat());
+    let checked = world.check().await;
+    checked.is(
+        "format",
+        "warning",
+        &["20 records", "lines", "1 of them as JSON", "something follows the gzip data"],
+    );
+    assert_eq!(checked.step("format")["details"]["lines_are_parsed"], false);
+    // Without gzip.
+    world.s3.put(BUCKET, &object.key, text(&records));
+    world.check().await.is("format", "ok", &["text with a header", "20 records", "1 of them as JSON"]);
+    world.argument("record_format", "raw");
+    let advice = "set `record_format` to `auto`";
+    world.check().await.is("format", "warning", &["does not read 1 line of these fields", advice]);
+    records.iter_mut().for_each(|record| *record = record.replacen("2 ", "11 ", 1));
+    world.s3.put(BUCKET, &object.key, gzip(text(&records)));
+    world.check().await.is("format", "warning", &["does not read 20 lines of these fields", advice]);
+    world.argument("record_format", "auto");
+    world.check().await.is("format", "ok", &["with such a version or account, so they go out as JSON"]);
+}
+
+#[tokio::test]
 async fn of_a_day_in_folders_of_hours_only_the_last_ones_are_looked_at_where_it_is_long() {
     let mut world = World::new().await;
     let now: Timestamp = "2026-11-20T23:30:00Z".parse().unwrap();

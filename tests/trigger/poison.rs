@@ -84,7 +84,7 @@ async fn a_rejected_object_stays_named_in_the_state_and_is_not_read_again() {
     let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
     let process = world.start().await;
     let bad = world.object(&flow_log, 5, 1).key;
-    world.s3.put(BUCKET, &bad, "not gzip");
+    world.s3.put(BUCKET, &bad, "PK\x03\x04 an archive");
     world.until_logged("error", "object rejected").await;
     stop(process).await;
     assert_eq!(world.reads(&bad), 3);

@@ -124,7 +124,8 @@ async fn one_bad_object_holds_back_no_other_and_is_named_once() {
     let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
     let mut bad = Vec::new();
     for (body, cause) in [
-        (b"not gzip".to_vec(), "it is not gzip"),
+        (b"some other text".to_vec(), "it is not a flow log"),
+        (b"\x28\xb5\x2f\xfd and so on".to_vec(), "it is compressed with zstd"),
         (flowlogs::gzip(br#"{"Records": []}"#).to_vec(), "it is not a flow log"),
         (flowlogs::gzip([0xff; 50]).to_vec(), "it is not UTF-8"),
         (world.object(&flow_log, 5, 50).body()[..200].to_vec(), "it is cut off"),

@@ -21,7 +21,7 @@ pub(crate) fn cases(records: usize, level: Compression) -> Vec<Case> {
     let flow_log = generator.flow_log("111111111111", "eu-west-3");
     let log = generator.object(&flow_log, "2026-11-22T00:05:00Z".parse().unwrap(), records);
     let text = log.text();
-    let quoted = text.replace(" 111111111111 ", " \"111111111111\" ");
+    let quoted = text.replace(" eni-", " \"eni\"-");
     let gzip = |text: &str| {
         let mut member = GzEncoder::new(Vec::new(), level);
         member.write_all(text.as_bytes()).unwrap();

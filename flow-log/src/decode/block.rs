@@ -52,12 +52,38 @@ pub struct Tally {
     pub read: u32,
     /// Records that a filter left out, in the order of [`Reason::ALL`].
     pub filtered: [u32; Reason::ALL.len()],
-    /// Records that do not match the file's fields.
+    /// Records that cannot be read.
     pub rejected: u32,
     /// Which line of text, or which row, the first of those is.
     pub first_rejected: Option<u64>,
+    /// What is wrong with it.
+    pub first_fault: Option<Fault>,
     /// Records that say that AWS dropped some.
     pub skip_data: u32,
+    /// Gzip data after which there is something else, which was left out.
+    pub followed: u32,
+}
+
+/// What is wrong with a record that cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It has more or fewer values than its file has fields.
+    Values,
+    /// It has bytes that are no text.
+    NotUtf8,
+    /// It is longer than any record.
+    Long,
+}
+
+impl Fault {
+    /// The fault in a few words, for the log.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Values => "it has more or fewer values than its file has fields",
+            Self::NotUtf8 => "it is not UTF-8",
+            Self::Long => "it is longer than 1 MiB",
+        }
+    }
 }
 
 impl Block {
@@ -200,11 +226,17 @@ impl Filling {
         }
     }
 
-    /// A record that does not match the fields of its file; `number` is its line or row.
-    pub(super) fn reject(&mut self, number: u64) {
+    /// A record that cannot be read; `number` is its line or row.
+    pub(super) fn reject(&mut self, number: u64, fault: Fault) {
         self.tally.read += 1;
         self.tally.rejected += 1;
         self.tally.first_rejected.get_or_insert(number);
+        self.tally.first_fault.get_or_insert(fault);
+    }
+
+    /// There is something after the gzip data of the object.
+    pub(super) fn followed(&mut self) {
+        self.tally.followed += 1;
     }
 
     /// The next record says that AWS dropped some.
@@ -235,8 +267,8 @@ mod tests {
         let mut filling = Filling::default();
         filling.filter(Reason::NoData);
         filling.push_clean(b"1");
-        filling.reject(3);
-        filling.reject(4);
+        filling.reject(3, Fault::Long);
+        filling.reject(4, Fault::Values);
         filling.push_clean(b"4");
         filling.filter(Reason::Action);
         let mut block = filling.finish();
@@ -244,6 +276,7 @@ mod tests {
         block.take(1);
         assert_eq!(block.position(), 2);
         assert_eq!((block.tally().rejected, block.tally().first_rejected), (2, Some(3)));
+        assert_eq!(block.tally().first_fault, Some(Fault::Long));
         assert_eq!(block.tally().filtered, [0, 1, 1]);
         for (position, remaining) in [(0, 1), (6, 1), (7, 0)] {
             let mut filling = Filling { from: 6, ..Filling::default() };

@@ -21,6 +21,10 @@ pub(super) struct Inflated<S, M = Member> {
     member: M,
     /// Why nothing follows what was given.
     damage: Option<&'static str>,
+    /// A member has begun.
+    has_begun: bool,
+    /// What follows the last member is something else.
+    is_followed: bool,
 }
 
 impl<S: BufRead> Inflated<S> {
@@ -32,7 +36,12 @@ impl<S: BufRead> Inflated<S> {
 impl<S: BufRead, M: Inflate> Inflated<S, M> {
     /// By an inflater of choice.
     fn by(source: S) -> Self {
-        Self { source, member: M::default(), damage: None }
+        Self { source, member: M::default(), damage: None, has_begun: false, is_followed: false }
+    }
+
+    /// Whether its end was found, and after it something that is neither gzip nor padding.
+    pub(super) fn is_followed(&self) -> bool {
+        self.is_followed
     }
 }
 
@@ -45,11 +54,18 @@ impl<S: BufRead, M: Inflate> Read for Inflated<S, M> {
             let input = self.source.fill_buf()?;
             let is_end = input.is_empty();
             if self.member.has_ended() {
-                if is_end {
+                if is_end || self.is_followed {
                     return Ok(0);
                 }
-                self.damage = skip_header(&mut self.source)?;
-                self.member.begin();
+                match begin_member(&mut self.source, self.has_begun)? {
+                    Begun::Member => {
+                        self.has_begun = true;
+                        self.member.begin();
+                    }
+                    Begun::Padding => {}
+                    Begun::Damaged => self.damage = Some("what follows is no member of gzip"),
+                    Begun::Other => self.is_followed = true,
+                }
                 continue;
             }
             let Step { taken, made, damage } = self.member.inflate(input, output);
@@ -69,20 +85,55 @@ impl<S: BufRead, M: Inflate> Read for Inflated<S, M> {
     }
 }
 
-/// Takes what is before the compressed data of a member. igzip's own way forgets what is still to come of a header where the
-/// source ends a piece inside of it. Gives what is wrong with it.
-fn skip_header(source: &mut impl BufRead) -> Result<Option<&'static str>> {
+/// What there is where a member may begin.
+enum Begun {
+    /// A member, of which the compressed data follows.
+    Member,
+    /// Bytes that only fill up a file, which were taken.
+    Padding,
+    /// A member that cannot be read.
+    Damaged,
+    /// Something else.
+    Other,
+}
+
+/// What every member begins with.
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+
+/// Begins a member, the first or one that follows another. After a member there may be zeros, with which tools fill up
+/// blocks, or line ends; what follows then is a member whose beginning is damaged if it has most of the magic bytes.
+fn begin_member(source: &mut impl BufRead, is_next: bool) -> Result<Begun> {
+    if is_next {
+        let is_padding = |byte: &&u8| **byte == 0 || byte.is_ascii_whitespace();
+        let padding = source.fill_buf()?.iter().take_while(is_padding).count();
+        if padding > 0 {
+            source.consume(padding);
+            return Ok(Begun::Padding);
+        }
+    }
+    let mut magic = Vec::with_capacity(MAGIC.len());
+    source.by_ref().take(MAGIC.len() as u64).read_to_end(&mut magic)?;
+    let same = magic.iter().zip(MAGIC).filter(|(byte, expected)| **byte == *expected).count();
+    match magic.len() {
+        3 if same == 3 => skip_header(source),
+        3 if same == 2 || !is_next => Ok(Begun::Damaged),
+        length if same == length || !is_next => Err(ErrorKind::UnexpectedEof.into()),
+        _ => Ok(Begun::Other),
+    }
+}
+
+/// Takes what is after the magic bytes and before the compressed data of a member. igzip's own way forgets what is still to
+/// come of a header where the source ends a piece inside of it.
+fn skip_header(source: &mut impl BufRead) -> Result<Begun> {
     const HAS_CHECKSUM: u8 = 1 << 1;
     const HAS_EXTRA: u8 = 1 << 2;
     const HAS_NAME: u8 = 1 << 3;
     const HAS_COMMENT: u8 = 1 << 4;
 
-    let mut fixed = [0; 10];
+    let mut fixed = [0; 7];
     source.read_exact(&mut fixed)?;
     // The three highest flags stand for nothing yet, and what they will stand for cannot be taken.
-    let [0x1f, 0x8b, 8, flags @ ..0x20, ..] = fixed else {
-        return Ok(Some("what follows is no member of gzip"));
-    };
+    let [flags @ ..0x20, ..] = fixed else { return Ok(Begun::Damaged) };
     let mut two = [0; 2];
     if flags & HAS_EXTRA != 0 {
         source.read_exact(&mut two)?;
@@ -97,7 +148,7 @@ fn skip_header(source: &mut impl BufRead) -> Result<Option<&'static str>> {
     if flags & HAS_CHECKSUM != 0 {
         source.read_exact(&mut two)?;
     }
-    Ok(None)
+    Ok(Begun::Member)
 }
 
 /// An inflater, inside a member of gzip after its header, or between two of them.
@@ -222,12 +273,53 @@ mod tests {
                 assert_eq!(ended.unwrap_err().kind(), ErrorKind::UnexpectedEof, "cut at {length}");
             }
         }
-        for behind in [&[0; 20][..], b"0123456789", &object[1..]] {
-            let ended = inflated(&[&object, behind].concat(), 7, 7);
-            assert_eq!(ended.unwrap_err().to_string(), "what follows is no member of gzip");
+        let third = plain(b"third");
+        for (place, byte) in [(0, 0x1e), (1, 0x8a), (2, 9), (3, 0x20)] {
+            let mut damaged = third.clone();
+            damaged[place] = byte;
+            let ended = inflated(&[object.clone(), damaged].concat(), 7, 7);
+            assert_eq!(ended.unwrap_err().to_string(), "what follows is no member of gzip", "{place}");
         }
         let mut wrong = plain(b"second");
         *wrong.last_mut().unwrap() = 1;
         assert!(inflated(&wrong, 7, 7).unwrap_err().to_string().contains("checksum and length"));
+    }
+
+    /// Whether something follows the two members of an object.
+    fn followed_by<M: Inflate>(object: &[u8], piece_bytes: usize) -> bool {
+        let mut inflated = Inflated::<_, M>::by(BufReader::with_capacity(piece_bytes, object));
+        let mut content = String::new();
+        inflated.read_to_string(&mut content).unwrap();
+        assert_eq!((&*content, inflated.read(&mut [0; 9]).unwrap()), ("firstsecond", 0));
+        inflated.is_followed()
+    }
+
+    #[test]
+    fn what_fills_up_a_file_is_no_damage_and_what_else_follows_is_told() {
+        let object = [member(b"first", 6), plain(b"second")].concat();
+        let zeros = vec![0; 2000];
+        for (padding, rest, is_followed) in [
+            (&b""[..], &b""[..], false),
+            (&zeros, b"", false),
+            (b"\n", b"", false),
+            (b"\0 \r\n\t", b"", false),
+            (b"", b"0", true),
+            (b"", b"\x1f0", true),
+            (b"", b"0123456789", true),
+            (&zeros, b"\x8b\x08", true),
+            (b"\n", &object[3..], true),
+        ] {
+            for piece_bytes in [1, 7, 5000] {
+                let object = [&object, padding, rest].concat();
+                assert_eq!(followed_by::<zlib::Member>(&object, piece_bytes), is_followed, "{rest:?}");
+                #[cfg(feature = "igzip")]
+                assert_eq!(followed_by::<igzip::Member>(&object, piece_bytes), is_followed, "{rest:?}");
+            }
+        }
+        // Members go on after what fills up a block.
+        assert_eq!(
+            inflated(&[&object, &zeros[..], &object].concat(), 7, 7).unwrap(),
+            b"firstsecondfirstsecond"
+        );
     }
 }

@@ -14,7 +14,7 @@ use parquet::file::metadata::{
 };
 
 use self::column::Column;
-use super::block::{Block, Filling};
+use super::block::{Block, Fault, Filling};
 use super::spool::{Held, Pages, Spool};
 use super::{Decoder, ObjectError};
 use crate::record::Places;
@@ -140,7 +140,7 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
             columns.iter().try_for_each(|column| column.cells.write(row, &column.key, object))
         });
         if let Err(NotText) = written {
-            self.block.reject(self.block.end() + 1);
+            self.block.reject(self.block.end() + 1, Fault::NotUtf8);
         }
     }
 }

@@ -87,12 +87,13 @@ fn what_cannot_be_read_is_named() {
     let mut flipped = whole.clone();
     let middle = flipped.len() / 2;
     flipped[middle] ^= 0x55;
-    let cases: [(&str, Vec<u8>, &str); 9] = [
+    let cases: [(&str, Vec<u8>, &str); 10] = [
         ("cut", whole[..whole.len() / 2].to_vec(), "cut"),
         ("one byte", whole[..1].to_vec(), "cut"),
         ("trailer cut", whole[..whole.len() - 3].to_vec(), "cut"),
         ("damaged", flipped, "corrupt"),
-        ("plain text", text.into_bytes(), "not gzip"),
+        ("plain text", b"colour shape\nred round\n".to_vec(), "not a flow log"),
+        ("archive", b"PK\x03\x04 and so on".to_vec(), "not gzip"),
         ("parquet", b"PAR1xxxxPAR1".to_vec(), "parquet"),
         ("json", gzip(br#"{"Records": []}"#), "not a flow log"),
         ("binary", gzip(&[0xff; 100]), "not utf-8"),
@@ -105,7 +106,7 @@ fn what_cannot_be_read_is_named() {
 
 proptest! {
     #[test]
-    fn any_text_behind_a_header_comes_out_line_by_line(lines in prop::collection::vec("[^\r\n]{0,40}", 0..50)) {
+    fn any_text_behind_a_header_comes_out_line_by_line(lines in prop::collection::vec("[^\r\n\u{feff}]{0,40}", 0..50)) {
         let text = format!("{HEADER}\n{}\n", lines.join("\n"));
         let expected: Vec<_> = lines.into_iter().filter(|line| !line.is_empty()).collect();
         prop_assert_eq!(records_as(RecordFormat::Raw, &gzip(text.as_bytes())).unwrap(), expected);

@@ -1,6 +1,6 @@
 //! The fields of flow logs: their names, which of them are numbers, and in which order the intake's parser reads them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 /// The fields of all versions, as AWS documents them
@@ -113,7 +113,25 @@ const THROUGH_VERSION_5: usize = 29;
 /// A longer name is none: AWS's longest has 26 letters. With many long names, a short line would make much JSON.
 const NAME_BYTES: usize = 64;
 
+/// Other names of fields. AWS's documentation used these for tables of Athena.
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("account", "account-id"),
+    ("sourceaddress", "srcaddr"),
+    ("destinationaddress", "dstaddr"),
+    ("sourceport", "srcport"),
+    ("destinationport", "dstport"),
+    ("numpackets", "packets"),
+    ("numbytes", "bytes"),
+    ("starttime", "start"),
+    ("endtime", "end"),
+];
+
 static KNOWN: LazyLock<HashSet<&str>> = LazyLock::new(|| FIELDS.iter().copied().collect());
+/// The field of each name without case and separators.
+static BY_SQUEEZED: LazyLock<HashMap<String, &str>> = LazyLock::new(|| {
+    let fields = FIELDS.iter().map(|field| (squeezed(field), *field));
+    fields.chain(OTHER_NAMES.iter().map(|(name, field)| ((*name).to_owned(), *field))).collect()
+});
 
 /// What the values of a field are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,13 +145,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// That of a field, whose name has dashes or underscores.
+    /// That of a field, by whatever name it is known.
     pub fn of(name: &str) -> Self {
-        let name = name.replace('_', "-");
-        match (INTEGERS.contains(&name.as_str()), is_known(&name)) {
-            (true, _) => Self::Integer,
-            (false, true) => Self::Text,
-            (false, false) => Self::Unknown,
+        match field(name) {
+            Some(field) if INTEGERS.contains(&field) => Self::Integer,
+            Some(_) => Self::Text,
+            None => Self::Unknown,
         }
     }
 }
@@ -156,6 +173,31 @@ pub fn is_known(word: &str) -> bool {
     KNOWN.contains(word)
 }
 
+/// The only field on the list that has the same letters as a word wherever that has any.
+pub fn resembling(word: &[u8]) -> Option<&'static str> {
+    let is_same = |field: &&&str| {
+        field.len() == word.len()
+            && field.bytes().zip(word).all(|(letter, byte)| letter == *byte || !byte.is_ascii())
+    };
+    let mut same = FIELDS.iter().filter(is_same);
+    same.next().copied().filter(|_| same.next().is_none())
+}
+
+/// The field on the list that a name stands for, whatever its case and separators: `accountId`, `ACCOUNT_ID` and `account`
+/// are `account-id`.
+pub fn field(name: &str) -> Option<&'static str> {
+    if name.len() > NAME_BYTES {
+        return None;
+    }
+    KNOWN.get(name).or_else(|| BY_SQUEEZED.get(&squeezed(name))).copied()
+}
+
+/// A name without case and separators.
+fn squeezed(name: &str) -> String {
+    let letters = name.chars().filter(|letter| !matches!(letter, '-' | '_' | ' '));
+    letters.map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
 /// Whether it may be the name of a field that is on no list yet.
 pub fn looks_like_field(word: &str) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
@@ -163,4 +205,35 @@ pub fn looks_like_field(word: &str) -> bool {
     bytes.len() <= NAME_BYTES
         && bytes.first().is_some_and(u8::is_ascii_lowercase)
         && bytes.iter().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_known_whatever_its_case_and_separators() {
+        for name in
+            ["account-id", "account_id", "accountId", "ACCOUNT_ID", "Account-Id", "account id", "account"]
+        {
+            assert_eq!(field(name), Some("account-id"), "{name}");
+        }
+        for known in FIELDS {
+            let upper = known.to_ascii_uppercase().replace('-', "_");
+            assert_eq!((field(known), field(&upper)), (Some(*known), Some(*known)));
+        }
+        let athena = "account interfaceid sourceaddress destinationaddress sourceport destinationport protocol \
+            numpackets numbytes starttime endtime action logstatus";
+        let fields: Vec<_> = athena.split_whitespace().map(|name| field(name).unwrap()).collect();
+        assert_eq!(fields, FIELDS[1..DEFAULT]);
+        for other in ["", "-", "src_endpoint.ip", "colour", "accounts"] {
+            assert_eq!(field(other), None, "{other}");
+        }
+        assert_eq!(field(&"a".repeat(1 << 20)), None);
+    }
+
+    #[test]
+    fn no_two_fields_are_one_without_separators() {
+        assert_eq!(BY_SQUEEZED.len(), FIELDS.len() + OTHER_NAMES.len());
+    }
 }

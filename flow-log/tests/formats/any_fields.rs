@@ -35,20 +35,26 @@ fn value(field: &'static str) -> BoxedStrategy<String> {
         "version" => (2..12_u8).prop_map(|version| version.to_string()).boxed(),
         "bytes" | "packets" => (0..1_u64 << 53).prop_map(|count| count.to_string()).boxed(),
         _ if is_integer(field) => any::<u16>().prop_map(|number| number.to_string()).boxed(),
-        "account-id" => "[0-9]{12}".boxed(),
+        // Interfaces that an AWS service made have no account.
+        "account-id" => prop_oneof![6 => "[0-9]{12}", 1 => Just("unknown".to_owned())].boxed(),
         "interface-id" => "eni-[0-9a-f]{17}".boxed(),
         "action" => select(vec!["ACCEPT", "REJECT"]).prop_map(str::to_owned).boxed(),
-        "log-status" => return select(vec!["OK", "NODATA", "SKIPDATA"]).prop_map(str::to_owned).boxed(),
+        "log-status" => {
+            return select(vec!["OK", "NODATA", "SKIPDATA", "INCOMPLETEDATA"])
+                .prop_map(str::to_owned)
+                .boxed();
+        }
         _ if field.ends_with("addr") => prop_oneof![
             any::<std::net::Ipv4Addr>().prop_map(|address| address.to_string()),
             any::<std::net::Ipv6Addr>().prop_map(|address| address.to_string()),
         ]
         .boxed(),
-        // Tags carry whatever a user wrote.
-        _ if field.contains("tag") || field == "field-of-next-year" => "[^ \r\n]{1,12}".boxed(),
+        // Tags carry whatever a user wrote, but for spaces.
+        _ if field.contains("tag") || field == "field-of-next-year" => "[^\\s\u{feff}]{1,12}".boxed(),
         _ => "[a-z]{2,6}-[0-9a-f]{4}".boxed(),
     };
-    if matches!(field, "version" | "account-id" | "interface-id" | "start" | "end") {
+    // A regional NAT gateway has no interface.
+    if matches!(field, "version" | "account-id" | "start" | "end") {
         return there;
     }
     prop_oneof![7 => there, 1 => Just("-".to_owned())].boxed()

@@ -16,6 +16,7 @@ use flow_log::filter::Filter;
 use support::flowlogs::gzip;
 
 mod any_fields;
+mod blemishes;
 mod mistakes;
 mod parquet;
 mod records;

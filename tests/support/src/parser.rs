@@ -96,26 +96,38 @@ fn parse_json(event: &str) -> Option<Values> {
     values.iter().all(is_right).then_some(values)
 }
 
-/// A line of version 2, with or without the fields of versions 3 to 5 behind; what follows is ignored.
+/// A line of version 2, with or without the fields of versions 3 to 5 after them; what follows is ignored. What is in a
+/// line decides whether it is read: a value that is not of its field's kind makes it unread, in the fields of versions 3 to
+/// 5 it makes those unread.
 fn parse_line(event: &str) -> Option<Values> {
     let values: Vec<&str> = event.split(' ').collect();
-    let integer = |value: &str| value == "-" || value.parse::<u64>().is_ok();
-    let address = |value: &str| value == "-" || value.parse::<std::net::IpAddr>().is_ok();
-    for (name, place) in VERSION_2.into_iter().zip(0..) {
-        let value = *values.get(place)?;
-        let is_right = match name {
-            "version" => value.parse::<u8>().is_ok(),
-            "srcaddr" | "dstaddr" => address(value),
-            "action" => matches!(value, "ACCEPT" | "REJECT" | "-"),
-            "log-status" => matches!(value, "OK" | "NODATA" | "SKIPDATA"),
-            _ if INTEGERS.contains(&name) => integer(value),
-            _ => !value.is_empty(),
-        };
-        is_right.then_some(())?;
+    let (first, more) = values.split_at_checked(VERSION_2.len())?;
+    let are_right = |names: &[&str], values: &[&str]| {
+        names.len() <= values.len() && names.iter().zip(values).all(|(name, value)| is_right(name, value))
+    };
+    if !are_right(&VERSION_2, first) {
+        return None;
     }
-    let has_more = values.len() >= VERSION_2.len() + VERSIONS_3_TO_5.len();
+    let has_more = are_right(&VERSIONS_3_TO_5, more);
     let names = fields().take(if has_more { usize::MAX } else { VERSION_2.len() });
     Some(names.zip(&values).filter_map(|(name, value)| typed(name, value)).collect())
+}
+
+/// Whether a value in a line is of the kind that the parser reads in its place.
+fn is_right(name: &str, value: &str) -> bool {
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    match name {
+        "version" => is_number && value.len() == 1,
+        "account-id" | "start" | "end" => is_number,
+        "srcport" | "dstport" | "protocol" | "packets" | "bytes" | "tcp-flags" => value == "-" || is_number,
+        "srcaddr" | "dstaddr" | "pkt-srcaddr" | "pkt-dstaddr" => {
+            value == "-" || value.parse::<std::net::IpAddr>().is_ok()
+        }
+        "log-status" => !value.is_empty() && value.bytes().all(is_word),
+        // Anything; but a value that is missing shifts those after it.
+        _ => !value.is_empty(),
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +147,38 @@ mod tests {
         assert_eq!(parse(&more).unwrap()["traffic_path"], json!(8));
         assert_eq!(parse("10.0.0.1 10.0.0.2 443 22 6 20 4249 1 2 ACCEPT OK 2 1 eni-1"), None);
         assert_eq!(parse("2 1 eni-1 - - - - - - - 1 2 - NODATA").unwrap().len(), 6);
+        assert_eq!(parse("2 1 - - - - - - - - 1 2 - INCOMPLETEDATA").unwrap().len(), 5);
+    }
+
+    #[test]
+    fn a_line_is_read_only_with_values_of_the_right_kind() {
+        for (place, right, wrong) in [
+            (0, &["8"][..], &["11", "-", "x", ""][..]),
+            (1, &["0", "123456789012"], &["unknown", "-", "1a", ""]),
+            (2, &["-", "x"], &[""]),
+            (3, &["-", "::1"], &["10.0.0", "x", "fe80::1%2", ""]),
+            (4, &["-", "::"], &["300.0.0.1", ""]),
+            (5, &["-", "0"], &["http", "-1", "1.0", ""]),
+            (7, &["-"], &["tcp", ""]),
+            (9, &["-", "123456789012345678"], &["1e3", ""]),
+            (10, &["0"], &["-", "2026-01-01", ""]),
+            (11, &["0"], &["-", ""]),
+            (12, &["-", "DROP"], &[""]),
+            (13, &["SKIPDATA", "x_1"], &["-", "O-K", "OK\r", ""]),
+        ] {
+            let with = |value: &str| {
+                let mut values: Vec<&str> = LINE.split(' ').collect();
+                values[place] = value;
+                values.join(" ")
+            };
+            assert!(right.iter().all(|value| parse(&with(value)).is_some()), "{place}");
+            assert!(wrong.iter().all(|value| parse(&with(value)).is_none()), "{place}");
+        }
+        let more = |flags: &str, source: &str| {
+            parse(&format!("{LINE} v s i {flags} IPv4 {source} - r a - - - - ingress 1")).unwrap().len()
+        };
+        assert_eq!((more("3", "::1"), more("-", "-")), (24, 22));
+        assert_eq!((more("x", "::1"), more("3", "x"), more("", "::1")), (14, 14, 14));
     }
 
     #[test]

@@ -1,0 +1,306 @@
+//! Records out of lines: leaves headers and empty lines out, and writes each record as the line that it is or as JSON.
+//!
+//! A line that cannot be read costs itself alone. It keeps a position, as every record does.
+
+use std::ops::ControlFlow;
+
+use memchr::memmem;
+
+use super::super::block::{Fault, Filling};
+use super::super::lines::{Line, lines};
+use super::super::{Decoder, Emit, ObjectError, RecordFormat};
+use crate::record::parsed::{self, Beginning};
+use crate::record::{Layout, present};
+
+/// Turns whole lines into records.
+pub(super) struct Records<'a> {
+    decoder: &'a Decoder,
+    layout: Option<Layout>,
+    form: Form,
+    /// How many values a line has that goes out as it stands and needs not be looked into; none has 0.
+    plain_values: usize,
+    /// What usual lines begin with; those of layouts that do not end with the status are not looked for so.
+    usual: Beginning,
+    status: Status,
+    judge: Judge,
+    block: Filling,
+    /// How many lines were read.
+    number: u64,
+    /// Where the values of a line end.
+    ends: Vec<usize>,
+}
+
+/// How records of a layout go out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// As the line, whatever is in it.
+    Line,
+    /// As the line if the intake's parser reads it, otherwise as JSON.
+    LineIfRead,
+    /// As JSON.
+    Json,
+}
+
+/// Where a layout has the field `log-status`.
+#[derive(Clone, Copy)]
+enum Status {
+    Nowhere,
+    Last,
+    Elsewhere,
+}
+
+/// Judges whether the intake's parser reads a line.
+///
+/// Of what AWS writes in an order that the parser reads, only the version and the account may be something that it does
+/// not read. Where a line has the same ones as a line that was looked into as a whole, and is an ordinary one by its end, it
+/// is taken for read: to look at every value of every line would cost a fifth of decoding. A file in which another value is
+/// found that the parser does not read was not written by AWS, and there every line is looked into.
+struct Judge {
+    /// What lines begin with that need not be looked into.
+    beginning: Beginning,
+    is_strict: bool,
+}
+
+/// What is known of a line before its values are.
+#[derive(Clone, Copy)]
+struct Known {
+    /// How many values it has.
+    values: usize,
+    /// It is ASCII of which nothing needs escaping.
+    is_plain: bool,
+}
+
+impl Judge {
+    /// Whether the parser reads a line with these values.
+    fn reads<'v>(&mut self, line: &str, values: impl ExactSizeIterator<Item = &'v str>) -> bool {
+        match parsed::unread(values) {
+            None => {
+                if !self.is_strict {
+                    self.beginning = Beginning::of(line);
+                }
+                true
+            }
+            Some(place) => {
+                if place >= parsed::DIFFERS {
+                    *self = Self { beginning: Beginning::NONE, is_strict: true };
+                }
+                false
+            }
+        }
+    }
+}
+
+impl<'a> Records<'a> {
+    pub(super) fn new(decoder: &'a Decoder) -> Self {
+        Self {
+            decoder,
+            layout: None,
+            form: Form::Json,
+            plain_values: 0,
+            usual: Beginning::NONE,
+            status: Status::Nowhere,
+            judge: Judge { beginning: Beginning::NONE, is_strict: false },
+            block: Filling::default(),
+            number: 0,
+            ends: Vec::new(),
+        }
+    }
+
+    /// The position after the last record.
+    pub(super) fn position(&self) -> u64 {
+        self.block.end()
+    }
+
+    /// Reads whole lines.
+    pub(super) fn read(&mut self, text: &[u8], emit: Emit<'_>) -> Result<ControlFlow<()>, ObjectError> {
+        self.block.expect_text(text.len());
+        for Line { place, spaces, is_plain } in lines(text) {
+            let line = text.get(place).unwrap_or_default();
+            let known = Known { values: spaces + 1, is_plain };
+            if is_plain && known.values == self.plain_values && self.is_usual(line) {
+                self.number += 1;
+                self.block.push_clean(line);
+            } else {
+                self.line(line, known)?;
+            }
+            if self.block.is_full() && emit(self.block.finish()).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// There was a line that is too long for a record.
+    pub(super) fn long_line(&mut self) -> Result<(), ObjectError> {
+        if self.layout.is_none() {
+            return Err(ObjectError::LongLine { records: self.position() });
+        }
+        self.number += 1;
+        self.block.reject(self.number, Fault::Long);
+        Ok(())
+    }
+
+    /// The text has ended.
+    pub(super) fn end(&mut self, emit: Emit<'_>) -> Result<(), ObjectError> {
+        if self.layout.is_none() && self.position() > 0 {
+            return Err(ObjectError::NotUtf8);
+        }
+        self.block.end_with(emit);
+        Ok(())
+    }
+
+    /// Whether a line with a value for each field needs not be looked into, to know whether it is a header, is read by the
+    /// parser, and says something of dropped records.
+    #[inline]
+    fn is_usual(&self, line: &[u8]) -> bool {
+        (self.usual.is_of(line) && has_usual_end(line)) || self.is_known(line)
+    }
+
+    /// The same, in any layout.
+    fn is_known(&self, line: &[u8]) -> bool {
+        let begins = match self.form {
+            Form::LineIfRead => self.judge.beginning.is_of(line),
+            Form::Line => line.first().is_some_and(|first| !first.is_ascii_alphabetic()),
+            Form::Json => false,
+        };
+        begins
+            && match self.status {
+                Status::Nowhere => true,
+                Status::Last => has_usual_end(line),
+                Status::Elsewhere => memmem::find(line, b"DATA").is_none(),
+            }
+    }
+
+    /// The lines that follow have this layout.
+    fn learn(&mut self, layout: Layout) {
+        self.form = match self.decoder.format {
+            RecordFormat::Raw => Form::Line,
+            RecordFormat::Auto if layout.is_parsed => Form::LineIfRead,
+            RecordFormat::Auto | RecordFormat::Json => Form::Json,
+        };
+        self.status = match layout.places.log_status {
+            None => Status::Nowhere,
+            Some(place) if place + 1 == layout.keys.len() => Status::Last,
+            Some(_) => Status::Elsewhere,
+        };
+        let is_plain = self.form != Form::Json && !self.decoder.filter.is_active();
+        self.plain_values = if is_plain { layout.keys.len() } else { 0 };
+        self.judge.beginning = Beginning::NONE;
+        self.usual = Beginning::NONE;
+        self.layout = Some(layout);
+    }
+
+    /// A line of bytes that are no text. It may be a header with a byte that is wrong, or the first record of a text without
+    /// one; else, where nothing is known yet, the whole is no text.
+    fn not_text(&mut self, line: &[u8]) -> Result<(), ObjectError> {
+        if let Some(header) = Layout::of_damaged_header(line) {
+            self.learn(header);
+        } else if self.layout.is_some() || line.first().is_some_and(u8::is_ascii_digit) {
+            self.block.reject(self.number, Fault::NotUtf8);
+        } else {
+            return Err(ObjectError::NotUtf8);
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &[u8], mut known: Known) -> Result<(), ObjectError> {
+        self.number += 1;
+        let Ok(line) = std::str::from_utf8(line) else { return self.not_text(line) };
+        let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.is_empty() {
+            return Ok(());
+        }
+        if let Some(header) = Layout::of_header(line, self.layout.is_none()) {
+            self.learn(header);
+            return Ok(());
+        }
+        if self.layout.is_none()
+            && let Some(default) = Layout::of_record(line.trim_ascii_end())
+        {
+            self.learn(default);
+        }
+        let Some(fields) = self.layout.as_ref().map(|layout| layout.keys.len()) else {
+            return Err(ObjectError::NotFlowLog);
+        };
+        if self.form == Form::Line && known.values != fields {
+            push(&mut self.block, line, known);
+            return Ok(());
+        }
+        let trimmed = line.trim_ascii_end();
+        if self.form == Form::Line || trimmed.len() == line.len() && known.values == fields {
+            self.record(line, known);
+            return Ok(());
+        }
+        // The line as it would be without spaces where none belong.
+        let mut mended = trimmed.to_owned();
+        if trimmed.bytes().filter(|byte| *byte == b' ').count() + 1 != fields {
+            mended = trimmed.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+        }
+        known = Known { values: mended.split(' ').count(), is_plain: false };
+        if known.values == fields {
+            self.record(&mended, known);
+        } else {
+            self.block.reject(self.number, Fault::Values);
+        }
+        Ok(())
+    }
+
+    /// A record with a value for each field.
+    fn record(&mut self, line: &str, known: Known) {
+        let is_known = self.is_known(line.as_bytes());
+        if is_known && self.plain_values > 0 {
+            return push(&mut self.block, line, known);
+        }
+        let Self { decoder, layout: Some(layout), form, status, usual, judge, block, ends, .. } = self else {
+            return;
+        };
+        ends.clear();
+        ends.extend(memchr::memchr_iter(b' ', line.as_bytes()).chain([line.len()]));
+        let value = |place: usize| {
+            let start = place.checked_sub(1).map_or(Some(0), |before| ends.get(before).map(|end| end + 1))?;
+            line.get(start..*ends.get(place)?)
+        };
+        if !decoder.wants(block, &layout.places, value) {
+            return;
+        }
+        let goes_as_line = match form {
+            Form::Line => true,
+            Form::LineIfRead if is_known => true,
+            Form::LineIfRead => {
+                let values = (0..ends.len()).map(|place| value(place).unwrap_or_default());
+                let is_read = judge.reads(line, values);
+                *usual = if matches!(status, Status::Last) { judge.beginning } else { Beginning::NONE };
+                is_read
+            }
+            Form::Json => false,
+        };
+        if goes_as_line {
+            return push(block, line, known);
+        }
+        let mut start = 0;
+        let Ok(()) = block.push_object(|object| {
+            for (key, end) in layout.keys.iter().zip(ends.iter()) {
+                if let Some(value) = line.get(start..*end).and_then(present) {
+                    object.text(key, value, known.is_plain);
+                }
+                start = end + 1;
+            }
+            Ok::<_, std::convert::Infallible>(())
+        });
+    }
+}
+
+/// Whether a line that ends with a status has one that says nothing of dropped records.
+#[inline]
+fn has_usual_end(line: &[u8]) -> bool {
+    line.last_chunk().is_some_and(|end| u32::from_le_bytes(*end) >> 8 == OK) || line.ends_with(b" NODATA")
+}
+
+/// The last three bytes of a record as AWS writes nearly all, as they are compared.
+const OK: u32 = u32::from_le_bytes(*b" OK\0");
+
+/// A record as the line.
+fn push(block: &mut Filling, line: &str, known: Known) {
+    if known.is_plain { block.push_clean(line.as_bytes()) } else { block.push_escaped(line) }
+}
