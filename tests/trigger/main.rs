@@ -8,12 +8,16 @@
 )]
 
 mod bad_input;
+mod crashes;
 mod formats;
+mod hang;
 mod kill;
 mod late;
 mod life;
 mod metrics;
 mod poison;
+mod ports;
+mod shared;
 mod state;
 mod troubles;
 mod world;

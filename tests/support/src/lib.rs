@@ -11,6 +11,7 @@
 //! - [`playbook`]: a playbook template, rendered and run
 //! - [`library`]: where the platform's tools publish a module
 //! - [`recorder`]: any other server, which only notes what it is asked
+//! - [`silent`]: a file that never answers
 //! - [`usage`]: what a process costs
 //!
 //! Every server stops when its handle is dropped.
@@ -39,6 +40,7 @@ pub mod playbook;
 pub mod recorder;
 pub mod s3;
 pub mod script;
+pub mod silent;
 pub mod usage;
 mod wire;
 
