@@ -30,6 +30,15 @@ async fn a_file_of_the_state_that_never_answers_does_not_hold_up_the_end() {
     let process = world.start().await;
     world.all_arrive(&process).await;
     stop(process).await;
+
+    // What is looked for at a first start alone.
+    let world = World::new().await;
+    std::fs::create_dir(world.storage.path().join("AWSLogs")).unwrap();
+    let silent = SilentFile::at(world.storage.path().join("AWSLogs/context.json"));
+    let process = world.module().start();
+    let _held =
+        silent.read_by_somebody(PATIENCE).await.expect("the trigger looks for the Python module's state");
+    stop(process).await;
 }
 
 /// Guarantee 6: SIGTERM at any moment ends the process within 10 s with exit code 0, loses nothing and repeats
