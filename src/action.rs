@@ -10,7 +10,7 @@ use self::arguments::{ARGUMENTS, Arguments, Source};
 use self::chunk::Envelope;
 use self::events::EventsError;
 use self::post::{Intake, Patience, PostError};
-use self::results::Outcome;
+use self::results::{Outcome, SILENT};
 use crate::config::{ConfigError, ModuleConfiguration};
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::logs::LogQueue;
@@ -83,17 +83,17 @@ async fn push(
     let api_key = api_key(values, secrets);
     let intake = Intake::new(callback.http().clone(), &arguments, api_key, Patience::default())?;
     let storage = Storage::from_values(values)?;
-    let inputs = events::open(&storage, &arguments.sources).await?;
+    let inputs = shutdown.race(events::open(&storage, &arguments.sources)).await??;
 
     let envelope = Envelope::new(&arguments.intake_key, arguments.compress);
     let (cutter, mut belt) = chunk::belt();
     tokio::task::spawn_blocking(move || chunk::cut(inputs, &envelope, cutter));
     let first = shutdown.race(belt.first()).await??;
     let posted = intake.post_all(first, &mut belt, shutdown).await;
-    let conclusion = results::conclude(posted, belt.into_cut(), &storage).await;
+    let conclusion = results::conclude(posted, belt.into_cut(), &storage, shutdown).await;
 
     if conclusion.error.is_none() && !arguments.keep_files {
-        remove_files(&arguments.sources, &storage).await;
+        remove_files(&arguments.sources, &storage, shutdown).await;
     }
     Ok(conclusion)
 }
@@ -119,10 +119,12 @@ fn api_key(values: &Values, secrets: Map<String, Value>) -> Option<SecretString>
 }
 
 /// Removes what was sent. That it stays behind is no reason to call the push a failure.
-async fn remove_files(sources: &[Source], storage: &Storage) {
+async fn remove_files(sources: &[Source], storage: &Storage, shutdown: &Shutdown) {
     for path in sources.iter().filter_map(Source::path) {
-        if let Err(error) = storage.remove_file(path).await {
-            tracing::warn!("the events were sent, but their file stays: {error}");
+        match shutdown.within(results::LAST_FILES, storage.remove_file(path)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("the events were sent, but their file stays: {error}"),
+            Err(Stopped) => tracing::warn!("the events were sent, but their file stays: {SILENT}"),
         }
     }
 }

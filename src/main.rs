@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_flowlogs::platform::logs::LogQueue;
 use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::platform::{error_reports, health};
-use aws_flowlogs::shutdown::Shutdown;
+use aws_flowlogs::shutdown::{self, Shutdown};
 use aws_flowlogs::stdout::print;
 use aws_flowlogs::{action, check, manifest, trigger, validate};
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -90,7 +90,12 @@ fn main() -> ExitCode {
     match command {
         Command::Manifests { write } => finish(manifest::run(write.as_deref()).map(|text| print(&text))),
         Command::Health => finish(ask_health(&Values::of_process())),
-        command => run_with_logs(&command),
+        command => match shutdown::attended(move |shutdown| run_with_logs(&command, shutdown)) {
+            Ok(Some(code)) => code,
+            // Told to stop while something hangs. Nothing is said here: that may be stderr.
+            Ok(None) => ExitCode::SUCCESS,
+            Err(error) => finish(Err(error)),
+        },
     }
 }
 
@@ -103,7 +108,7 @@ fn ask_health(values: &Values) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// Runs a command that logs what it does.
-fn run_with_logs(command: &Command) -> ExitCode {
+fn run_with_logs(command: &Command, shutdown: &Shutdown) -> ExitCode {
     let (values, logs) = (Values::of_process(), LogQueue::default());
     let (name, kind) = command.node();
     // A check tells on its own stdout and nobody else.
@@ -123,7 +128,7 @@ fn run_with_logs(command: &Command) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return finish(Err(error)),
     };
-    let ended = runtime.block_on(run(command, &values, logs));
+    let ended = runtime.block_on(run(command, &values, logs, shutdown));
     // Threads that decode what nobody waits for any more must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     finish(ended)
@@ -139,13 +144,17 @@ fn wanted_logs() -> Option<Targets> {
     wanted.parse().ok()
 }
 
-async fn run(command: &Command, values: &Values, logs: LogQueue) -> Result<(), Box<dyn std::error::Error>> {
-    let shutdown = Shutdown::on_signals()?;
+async fn run(
+    command: &Command,
+    values: &Values,
+    logs: LogQueue,
+    shutdown: &Shutdown,
+) -> Result<(), Box<dyn std::error::Error>> {
     match command {
-        Command::FetchFlowlogs => trigger::run(values, logs, &shutdown).await?,
-        Command::PushEvents => action::run(values, &logs, &shutdown).await?,
-        Command::ValidateModuleConfiguration => validate::run(values, &logs, &shutdown).await?,
-        Command::Check { json } => check::run(values, *json, &shutdown).await?,
+        Command::FetchFlowlogs => trigger::run(values, logs, shutdown).await?,
+        Command::PushEvents => action::run(values, &logs, shutdown).await?,
+        Command::ValidateModuleConfiguration => validate::run(values, &logs, shutdown).await?,
+        Command::Check { json } => check::run(values, *json, shutdown).await?,
         Command::Health | Command::Manifests { .. } => {}
     }
     Ok(())

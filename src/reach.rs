@@ -3,6 +3,8 @@
 
 use std::error::Error;
 
+use crate::platform::shown;
+
 /// What stands between this machine and a server, as far as it can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Obstacle {
@@ -93,7 +95,7 @@ pub fn quoted(body: &[u8]) -> String {
 /// The start of a body, on one line, for an error message.
 pub fn excerpt(body: &[u8]) -> String {
     const LENGTH: usize = 200;
-    let text = String::from_utf8_lossy(body);
+    let text = shown::text(&String::from_utf8_lossy(body));
     let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     if words.is_empty() {
         return "(empty body)".to_owned();
@@ -117,7 +119,7 @@ pub fn causes(error: &dyn Error) -> String {
         }
         source = cause.source();
     }
-    text
+    shown::text(&text)
 }
 
 #[cfg(test)]

@@ -5,13 +5,17 @@
 //! They hand each other values, the last of which, the [`Receipt`], only an accepted callback makes.
 
 pub mod batch;
+mod careful;
 pub mod checkpoint;
 pub mod commit;
+pub mod crashes;
 pub mod deliver;
 pub mod discover;
 pub mod fetch;
 pub mod journal;
+pub mod leftovers;
 pub mod origin;
+pub mod owner;
 pub mod place;
 pub mod poll;
 pub mod preflight;
@@ -50,8 +54,10 @@ use crate::platform::values::{ValueError, Values};
 use crate::s3::{self, Bucket, Object};
 use crate::shutdown::{Shutdown, Stopped};
 
-/// Time for the last log lines after the order to stop.
+/// Time for the last log lines after the work has ended.
 const LAST_LOGS: Duration = Duration::from_secs(2);
+/// How long the work may go on after the order to stop: what is under way ends in time, unless something hangs.
+const LAST_WORK: Duration = Duration::from_secs(8);
 
 /// What keeps the trigger from starting at all: it cannot even tell the platform.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +81,8 @@ enum Unusable {
 
 /// Runs the trigger until it is told to stop.
 pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
-    let instance = Instance { id: Uuid::new_v4(), started: tokio::time::Instant::now() };
+    let (id, started) = (Uuid::new_v4(), tokio::time::Instant::now());
+    let instance = Instance { id, trigger: owner::trigger(values)?, started };
     let callback = Callback::from_values(values)?;
     let storage = Storage::from_values(values)?;
     let health = Health::new();
@@ -87,7 +94,26 @@ pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result
     let forwarding = tokio::spawn(logs.forward(callback.clone(), shutdown.clone()));
     let sink = Arc::new(callback.clone());
     let delivery = Delivery { storage, sink, health, metrics, shutdown: shutdown.clone() };
-    let ended = match configure(values, &callback, &delivery).await {
+    let ended = shutdown.within(LAST_WORK, work(values, &callback, delivery, instance)).await;
+    let ended = ended.unwrap_or_else(|Stopped| {
+        // To break off here is what a crash is, which the next start puts right.
+        tracing::warn!("the storage does not answer; the trigger ends without waiting for it any longer");
+        Ok(())
+    });
+    shutdown.stop();
+    let _ = tokio::time::timeout(LAST_LOGS, forwarding).await;
+    ended
+}
+
+/// Delivers until told to stop, if the configuration can be used.
+async fn work(
+    values: &Values,
+    callback: &Callback,
+    delivery: Delivery,
+    instance: Instance,
+) -> Result<(), StartError> {
+    let shutdown = delivery.shutdown.clone();
+    match configure(values, callback, &delivery).await {
         Ok((configuration, bucket)) => {
             let _: Result<(), Stopped> = watch(configuration, bucket, delivery, instance).await;
             Ok(())
@@ -103,10 +129,7 @@ pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result
             tracing::error!("{error}");
             Err(error)
         }
-    };
-    shutdown.stop();
-    let _ = tokio::time::timeout(LAST_LOGS, forwarding).await;
-    ended
+    }
 }
 
 /// The configuration with the secrets in it, and the bucket that it names.
@@ -151,6 +174,18 @@ pub async fn watch(
 ) -> Result<(), Stopped> {
     tracing::info!(bucket = configuration.bucket, prefix = configuration.prefix, "looking for flow logs");
     let ledger = Ledger::open(&configuration, &bucket, &delivery, instance).await?;
+    let ended = watch_from(configuration, bucket, delivery, ledger.clone()).await;
+    ledger.end().await;
+    ended
+}
+
+/// Delivers what is new from what is known on.
+async fn watch_from(
+    configuration: TriggerConfiguration,
+    bucket: Bucket,
+    delivery: Delivery,
+    ledger: Ledger,
+) -> Result<(), Stopped> {
     ledger.resume().await?;
     let decoder = Decoder::new(configuration.record_format, configuration.filter);
     let opener = Opener::new(bucket.clone(), decoder);
@@ -161,17 +196,8 @@ pub async fn watch(
     let poll = Poll::default();
     let mut trigger =
         Trigger { configuration, bucket, opener, ledger, delivery, resting, progress, poll, accepted: None };
-    loop {
-        let began = tokio::time::Instant::now();
-        let found = trigger.poll(&mut discovery).await?;
-        trigger.delivery.health.heartbeat();
-        // Where much is found and nothing of it can be read, haste would not help.
-        if found == Found::Some && trigger.poll.objects > 0 {
-            continue;
-        }
-        let rest = trigger.configuration.frequency.saturating_sub(began.elapsed());
-        trigger.delivery.shutdown.sleep(rest).await?;
-    }
+    trigger.judge_crashes().await?;
+    trigger.polls(&mut discovery).await
 }
 
 struct Trigger {
@@ -188,6 +214,21 @@ struct Trigger {
 }
 
 impl Trigger {
+    /// Polls until told to stop.
+    async fn polls(&mut self, discovery: &mut Discovery) -> Result<(), Stopped> {
+        loop {
+            let began = tokio::time::Instant::now();
+            let found = self.poll(discovery).await?;
+            self.delivery.health.heartbeat();
+            // Where much is found and nothing of it can be read, haste would not help.
+            if found == Found::Some && self.poll.objects > 0 {
+                continue;
+            }
+            let rest = self.configuration.frequency.saturating_sub(began.elapsed());
+            self.delivery.shutdown.sleep(rest).await?;
+        }
+    }
+
     /// Delivers everything new, or a good part of it if there is very much. While one half finds objects, the other
     /// delivers those found.
     async fn poll(&mut self, discovery: &mut Discovery) -> Result<Found, Stopped> {
@@ -201,6 +242,8 @@ impl Trigger {
         delivered?;
         let found = found?;
         discovery.settle().await?;
+        self.ledger.crashes().poll_ended().await?;
+        self.ledger.tidy().await;
         self.poll.tell();
         Ok(found)
     }
@@ -227,20 +270,36 @@ impl Trigger {
         self.delivery.shutdown.race(next).await
     }
 
-    /// Delivers the objects that are named.
+    /// Delivers the objects that are named. Those under which the process may have died come last, each alone.
     async fn deliver(&mut self, named: mpsc::Receiver<Object>) -> Result<(), Stopped> {
-        let opener = self.opener.clone();
-        let found = stream::unfold(named, async |mut named| Some((named.recv().await?, named)));
-        let found = found.map(|object| opener.clone().open(object)).buffer_unordered(fetch::OPENED);
-        let mut opened = pin!(found);
+        let crashes = self.ledger.crashes().clone();
+        let (suspects, is_careful) = (crashes.suspect_keys(), crashes.is_careful());
+        let mut last = Vec::new();
         let mut batch = Batch::new(self.configuration.chunk_size);
-        while let Some(opened) = self.wait_for(opened.next()).await? {
-            match opened {
-                Ok(opened) => self.drain(opened, &mut batch).await?,
-                Err(unopened) => self.fail(&unopened.object, &unopened.error, &mut batch).await?,
+        {
+            let (opener, crashes) = (&self.opener.clone(), &crashes);
+            let mut apart = |object: Object| match suspects.contains(&object.key) {
+                true => {
+                    last.push(object);
+                    None
+                }
+                false => Some(object),
+            };
+            let found = stream::unfold(named, async |mut named| Some((named.recv().await?, named)));
+            let found = found.filter_map(|object| std::future::ready(apart(object)));
+            let found = found.map(async |object| {
+                if is_careful {
+                    crashes.opens(&object).await?;
+                }
+                Ok(opener.clone().open(object).await)
+            });
+            let mut opened = pin!(found.buffer_unordered(if is_careful { 1 } else { fetch::OPENED }));
+            while let Some(opened) = self.wait_for(opened.next()).await? {
+                self.take(opened?, &mut batch).await?;
             }
         }
-        self.hand_over(&mut batch).await
+        self.hand_over(&mut batch).await?;
+        self.deliver_alone(last).await
     }
 
     /// Moves the records of an object into batches, delivering each that is full.
@@ -277,6 +336,7 @@ impl Trigger {
         if self.delivery.shutdown.is_stopping() {
             return Err(Stopped);
         }
+        self.ledger.crashes().rests().await?;
         let covered = batch.covers().to_vec();
         let batch = match Receipt::for_no_records(batch) {
             Ok(receipt) => {
@@ -289,16 +349,17 @@ impl Trigger {
         };
         let records = batch.records();
         let newest = batch.newest();
-        let request_id = batch.request_id(&self.configuration.bucket);
+        let request_id = batch.request_id(self.ledger.folder());
         let (file, covers) = batch.into_file();
         let pending = Pending { request_id, records, covers };
         let (ledger, delivery, before) = (self.ledger.clone(), self.delivery.clone(), self.accepted.take());
+        let kept = file.clone();
         let begun = async move {
             ledger.begin(pending.clone(), before).await?;
-            delivery.write(&pending, file).await.map(|()| pending)
+            delivery.write(&pending.request_id, file).await.map(|()| pending)
         };
         let pending = self.delivery.storage.together(begun).await?;
-        self.accepted = Some(self.delivery.send(pending).await?);
+        self.accepted = Some(self.delivery.send(pending, kept).await?);
         self.progress.delivered(&covered);
         self.poll.batches += 1;
         self.poll.records += records as u64;

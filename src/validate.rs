@@ -17,6 +17,7 @@ use crate::config::{ConfigError, ModuleConfiguration};
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::logs::LogQueue;
 use crate::platform::rope::Rope;
+use crate::platform::shown;
 use crate::platform::values::{ValueError, Values};
 use crate::reach::{no_answer, quoted};
 use crate::shutdown::{Shutdown, Stopped};
@@ -176,7 +177,7 @@ fn client(account: &ModuleConfiguration, endpoint: Option<&str>) -> aws_sdk_sts:
 fn explain(error: &SdkError<GetCallerIdentityError>, region: &str, endpoint: Option<&str>) -> AccountError {
     let region = region.to_owned();
     let china = if region.starts_with("cn-") { ".cn" } else { "" };
-    let endpoint = endpoint.map_or_else(|| format!("sts.{region}.amazonaws.com{china}"), str::to_owned);
+    let endpoint = endpoint.map_or_else(|| format!("sts.{region}.amazonaws.com{china}"), shown::text);
     let reason = no_answer(error);
     match error {
         SdkError::ServiceError(context) => {

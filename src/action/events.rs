@@ -307,6 +307,8 @@ impl EventReader {
         }
         let reason = if event_bytes > EVENT_BYTES_MAX as u64 {
             "too long"
+        } else if machine.is_too_deep() {
+            "nested too deep"
         } else if is_text && machine.has_half_character() {
             "no text: an escape names half a character"
         } else {

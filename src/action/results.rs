@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -16,9 +17,15 @@ use super::events::{EVENT_BYTES_MAX, Rejects};
 use super::post::{Posted, Receipt};
 use crate::platform::rope::{Part, Rope};
 use crate::platform::storage::{Storage, StorageError};
+use crate::shutdown::{Shutdown, Stopped};
 
 /// IDs that are kept in memory, in bytes; the rest goes into a temporary file. A batch of the trigger stays far below.
 const IDS_BYTES_IN_MEMORY: usize = 4 * 1024 * 1024;
+
+/// How long after the order to stop files may be under way: then there is no more time than for the last report.
+pub const LAST_FILES: Duration = Duration::from_millis(4_500);
+/// Why a file was not waited for any longer.
+pub const SILENT: &str = "the storage did not answer before the run was stopped";
 
 /// The results of the action, as the manifest declares them.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -157,14 +164,18 @@ pub struct Sent {
 }
 
 /// Sums up: what was accepted, what is missing, and where the rejected events are.
-pub async fn conclude(posted: Posted, cut: Option<Cut>, storage: &Storage) -> Outcome {
+pub async fn conclude(posted: Posted, cut: Option<Cut>, storage: &Storage, shutdown: &Shutdown) -> Outcome {
     let (ended, rejected) = match cut {
         Some(Cut { ended, rejected }) => (ended.map_err(|error| error.to_string()), rejected),
         None => (Err("reading the events broke off".to_owned()), RejectedEvents::default()),
     };
     let mut error = shortfall(&posted, ended);
     let (rejected_count, longest_bytes) = (rejected.count, rejected.longest_bytes);
-    let rejected_path = rejected.keep(storage).await.unwrap_or_else(|cause| {
+    let kept = match shutdown.within(LAST_FILES, rejected.keep(storage)).await {
+        Ok(kept) => kept.map_err(|error| error.to_string()),
+        Err(Stopped) => Err(SILENT.to_owned()),
+    };
+    let rejected_path = kept.unwrap_or_else(|cause| {
         let lost = format!("{rejected_count} events that the intake would not take cannot be kept: {cause}");
         error = Some(
             error
@@ -179,7 +190,7 @@ pub async fn conclude(posted: Posted, cut: Option<Cut>, storage: &Storage) -> Ou
             events = rejected_count,
             longest_bytes,
             file,
-            "events were set aside that the intake would not take: they are longer than {EVENT_BYTES_MAX} bytes, or no text"
+            "events were set aside that the intake would not take: they are longer than {EVENT_BYTES_MAX} bytes, no text, or nested too deep"
         );
     }
     let Posted { ids, accepted, chunks, .. } = posted;

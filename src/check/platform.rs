@@ -8,7 +8,7 @@ use crate::config::TriggerConfiguration;
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::storage::{Storage, StorageError};
 use crate::platform::values::Values;
-use crate::trigger::commit::state_folder;
+use crate::trigger::owner;
 
 /// A file that is written and removed in the folder of the state. The trigger passes over such a name.
 const PROBE: &str = ".aws-flowlogs-write-check";
@@ -45,7 +45,10 @@ enum State {
 async fn probe(values: &Values, trigger: Option<&TriggerConfiguration>) -> Result<State, StorageError> {
     let storage = Storage::from_values(values)?;
     storage.check().await?;
-    let Some(folder) = trigger.map(state_folder) else { return Ok(State::Unknown) };
+    let known = owner::trigger(values)?;
+    let Some(folder) = trigger.map(|trigger| owner::folder(trigger, known)) else {
+        return Ok(State::Unknown);
+    };
     if storage.names(&folder).await?.is_empty() {
         return Ok(State::Missing);
     }

@@ -1,6 +1,5 @@
 //! The calls to the platform: secrets, events, results, logs. Each carries the bearer token, none follows a redirect.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
@@ -12,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::logs::LogLine;
 use super::rope::Rope;
 use super::secrets::{self, Secrets};
+use super::shown;
 use super::values::{ValueError, Values};
 use crate::reach::{Obstacle, no_answer};
 pub use crate::reach::{causes, excerpt};
@@ -24,8 +24,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A body of many megabytes gets the time that it needs at this speed, on top.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024 * 1024;
 
-/// How long the last report of a run may take after the order to stop.
-const LAST_REPORT: Duration = Duration::from_secs(4);
+/// How long after the order to stop the last report of a run may be under way.
+const LAST_REPORT: Duration = Duration::from_millis(8_500);
 
 /// Attempts at secrets and at results, as the platform's own SDK makes them.
 const ATTEMPTS: u32 = 10;
@@ -178,7 +178,7 @@ impl Callback {
     pub async fn reach(&self) -> Result<StatusCode, CallbackError> {
         let request = self.http.head(self.callback.clone()).bearer_auth(self.token.expose_secret());
         let unreachable = |error: reqwest::Error| CallbackError::Unreachable {
-            call: format!("HEAD {}", self.callback),
+            call: format!("HEAD {}", shown::url(&self.callback)),
             reason: no_answer(&error.without_url()),
         };
         request.send().await.map(|answer| answer.status()).map_err(unreachable)
@@ -212,14 +212,8 @@ impl Callback {
     /// platform has ended the run itself. After the order to stop the report gets a few seconds, and then what became
     /// of it is only logged: the platform waits for the process, not for the report.
     pub async fn report_end(&self, report: &Rope, shutdown: &Shutdown) -> Result<(), CallbackError> {
-        let mut reported = pin!(self.report(report, shutdown));
-        let reported = tokio::select! {
-            reported = &mut reported => reported,
-            () = shutdown.stopped() => {
-                let last = tokio::time::timeout(LAST_REPORT, reported).await;
-                last.unwrap_or(Err(CallbackError::Stopped(Stopped)))
-            }
-        };
+        let reported = shutdown.within(LAST_REPORT, self.report(report, shutdown)).await;
+        let reported = reported.unwrap_or_else(|stopped| Err(stopped.into()));
         match reported {
             Ok(_) => Ok(()),
             Err(error) if error.status() == Some(StatusCode::CONFLICT) => Ok(()),
@@ -253,7 +247,7 @@ impl Callback {
         url: &Url,
         body: Option<Payload<'_>>,
     ) -> Result<Vec<u8>, CallbackError> {
-        let call = format!("{method} {url}");
+        let call = format!("{method} {}", shown::url(url));
         let mut request =
             self.http.request(method.clone(), url.clone()).bearer_auth(self.token.expose_secret());
         request = match body {
@@ -296,7 +290,7 @@ impl Callback {
 
     fn senseless(&self, method: &Method, url: &Url, reason: &'static str, body: &[u8]) -> CallbackError {
         let body = secrets::outline(body).unwrap_or_else(|| self.excerpt(body));
-        CallbackError::Senseless { call: format!("{method} {url}"), reason, body }
+        CallbackError::Senseless { call: format!("{method} {}", shown::url(url)), reason, body }
     }
 
     /// The start of a body, without the token: there are servers that repeat what they were sent.
@@ -328,11 +322,15 @@ pub fn http(timeout: Duration) -> reqwest::ClientBuilder {
 
 fn parse(name: &'static str, text: &str) -> Result<Url, CallbackError> {
     let url = Url::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    url.ok_or(CallbackError::NotUrl { name })
+    let mut url = url.ok_or(CallbackError::NotUrl { name })?;
+    // They would make a second header `Authorization` beside the token's, which nobody understands.
+    let _ = (url.set_username(""), url.set_password(None));
+    Ok(url)
 }
 
 impl std::fmt::Debug for Callback {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Callback").field("callback", &self.callback.as_str()).finish_non_exhaustive()
+        let callback = shown::url(&self.callback);
+        formatter.debug_struct("Callback").field("callback", &callback).finish_non_exhaustive()
     }
 }

@@ -1,23 +1,18 @@
 //! The two small servers that the platform asks: health on `liveness_port`, metrics on `metrics_port`; and who asks for
 //! the health on the same machine.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Json};
-use axum::routing::get;
+use hyper::StatusCode;
 use jiff::Timestamp;
 use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::callback::{causes, excerpt, http};
 use super::failures::Failures;
+use super::ports::{answer, serve};
 use crate::shutdown::{Shutdown, Stopped};
 
 /// How long the trigger waits after a critical failure, as with the platform's SDK: the platform stops it meanwhile, or
@@ -173,40 +168,30 @@ pub async fn ask(port: u16) -> Result<String, AskError> {
 
 /// Serves `GET /health` on `port` until told to stop.
 pub async fn serve_health(health: Health, port: u16, shutdown: Shutdown) {
-    let answer = async |State(health): State<Health>| Json(health.body());
-    serve("health", Router::new().route("/health", get(answer)).with_state(health), port, shutdown).await;
+    let known = move |path: &str| {
+        let body = || health.body().to_string();
+        (path == "/health").then(|| answer(StatusCode::OK, "application/json", body()))
+    };
+    serve("health", port, shutdown, known).await;
 }
 
 /// Serves `GET /metrics` on `port` until told to stop.
 pub async fn serve_metrics(registry: Registry, port: u16, shutdown: Shutdown) {
-    let answer = async |State(registry): State<Arc<Registry>>| {
-        let mut text = String::new();
-        match prometheus_client::encoding::text::encode(&mut text, &registry) {
-            Ok(()) => {
-                let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-                ([(header::CONTENT_TYPE, content_type)], text).into_response()
+    let registry = Arc::new(registry);
+    let known = move |path: &str| {
+        let encoded = || {
+            let mut text = String::new();
+            match prometheus_client::encoding::text::encode(&mut text, &registry) {
+                Ok(()) => {
+                    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+                    answer(StatusCode::OK, content_type, text)
+                }
+                Err(error) => answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", error.to_string()),
             }
-            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-        }
+        };
+        matches!(path, "/" | "/metrics").then(encoded)
     };
-    let router = Router::new().route("/", get(answer)).route("/metrics", get(answer));
-    serve("metrics", router.with_state(Arc::new(registry)), port, shutdown).await;
-}
-
-/// A port that is taken is a nuisance, not a reason to lose records: it is said, and the trigger goes on.
-async fn serve(what: &'static str, router: Router, port: u16, shutdown: Shutdown) {
-    let missing = async || {
-        let body = json!({"status_code": 404, "reason": "Endpoint doesn't exist"});
-        (StatusCode::NOT_FOUND, Json(body))
-    };
-    let address = SocketAddr::from(([0, 0, 0, 0], port));
-    match TcpListener::bind(address).await {
-        Ok(listener) => {
-            let server = axum::serve(listener, router.fallback(missing));
-            let _ = shutdown.race(async { server.await }).await;
-        }
-        Err(error) => tracing::warn!(%error, %address, "cannot serve {what}; the trigger goes on without it"),
-    }
+    serve("metrics", port, shutdown, known).await;
 }
 
 #[cfg(test)]

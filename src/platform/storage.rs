@@ -134,6 +134,11 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Whether there is a folder where a file should be.
+    pub fn is_folder(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::IsADirectory)
+    }
+
     /// Whether the file or folder simply is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)

@@ -147,6 +147,7 @@ struct Found {
 fn category(error: &serde_json::Error) -> &'static str {
     match error.classify() {
         serde_json::error::Category::Eof => "it ends too early",
+        _ if error.to_string().starts_with("recursion limit exceeded") => "it is nested too deep",
         _ => "the syntax breaks off",
     }
 }

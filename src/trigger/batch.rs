@@ -117,11 +117,12 @@ impl Batch {
         self.covers.is_empty()
     }
 
-    /// The same for the same records of the same bucket, and for nothing else.
-    pub fn request_id(&self, bucket: &str) -> String {
-        let mut name = bucket.as_bytes().to_vec();
+    /// The same for the same records of the same owner, and for nothing else: two triggers that share a storage must not
+    /// share a folder in it.
+    pub fn request_id(&self, owner: &str) -> String {
+        let mut name = owner.as_bytes().to_vec();
         for Cover { key, from, to, .. } in &self.covers {
-            // A NUL cannot be in a bucket's name and ends a key without doubt: keys are told apart by position too.
+            // A NUL cannot be in an owner's name and ends a key without doubt: keys are told apart by position too.
             name.push(0);
             name.extend_from_slice(key.as_bytes());
             name.extend_from_slice(&from.to_be_bytes());

@@ -7,9 +7,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::checkpoint::{Change, Checkpoint, Origin, Pending};
-use super::deliver::{self, Delivery, Receipt};
+use super::crashes::Crashes;
+use super::deliver::{Delivery, Receipt};
 use super::journal::{AppendError, Contents, Journal};
+use super::leftovers::Leftovers;
 use super::origin::first_origin;
+use super::owner;
 use super::presence::{Instance, Presence};
 use crate::config::TriggerConfiguration;
 use crate::platform::storage::StorageError;
@@ -17,15 +20,16 @@ use crate::retry::Backoff;
 use crate::s3::{Bucket, Object, S3Error};
 use crate::shutdown::{Shutdown, Stopped};
 
-/// The folder of the state in the storage.
-const FOLDER: &str = "aws-flowlogs_state";
-
 /// The checkpoint and its place in the storage. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     checkpoint: Arc<Mutex<Checkpoint>>,
     journal: Arc<tokio::sync::Mutex<Journal>>,
     instance: Uuid,
+    /// The folder of the state.
+    folder: Arc<str>,
+    crashes: Crashes,
+    leftovers: Leftovers,
     /// Until this instance was overtaken.
     presence: Arc<Mutex<Option<Presence>>>,
     delivery: Delivery,
@@ -58,7 +62,7 @@ impl Ledger {
         delivery: &Delivery,
         instance: Instance,
     ) -> Result<Self, Stopped> {
-        let folder = state_folder(configuration);
+        let folder = owner::settle(configuration, instance, delivery).await?;
         let presence = Presence::begin(instance.id, &folder, delivery).await?;
         let mut read = read(&folder, delivery).await?;
         if read.checkpoint.is_none() {
@@ -92,10 +96,14 @@ impl Ledger {
             delivery.shutdown.stopped().await;
             return Err(Stopped);
         };
+        let crashes = Crashes::begin(&folder, presence.is_after_crash(), delivery).await?;
         let ledger = Self {
             checkpoint: Arc::new(Mutex::new(checkpoint)),
             journal: Arc::new(tokio::sync::Mutex::new(read.journal)),
             instance: instance.id,
+            crashes,
+            leftovers: Leftovers::new(&folder, delivery),
+            folder: folder.into(),
             presence: Arc::new(Mutex::new(Some(presence))),
             delivery: delivery.clone(),
         };
@@ -111,6 +119,35 @@ impl Ledger {
         look(&self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The folder of the state, which nobody shares.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// The objects under which the process died.
+    pub fn crashes(&self) -> &Crashes {
+        &self.crashes
+    }
+
+    /// Removes the folders of batches that could not be removed before.
+    pub async fn tidy(&self) {
+        let under_way =
+            self.look(|checkpoint| checkpoint.pending().map(|pending| pending.request_id.clone()));
+        self.leftovers.retry(under_way.as_deref()).await;
+    }
+
+    /// Ends as it should: the next instance finds neither a sign of life nor a suspicion.
+    pub async fn end(&self) {
+        if let Some(presence) = self.take_presence() {
+            self.crashes.end().await;
+            presence.end().await;
+        }
+    }
+
+    fn take_presence(&self) -> Option<Presence> {
+        self.presence.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Notes what the platform has, then removes the batch's folder.
     pub async fn commit(&self, receipt: Receipt) -> Result<(), Stopped> {
         self.note(Some(receipt), None).await
@@ -123,12 +160,12 @@ impl Ledger {
     }
 
     async fn note(&self, receipt: Option<Receipt>, pending: Option<Pending>) -> Result<(), Stopped> {
-        let folder = receipt.as_ref().and_then(Receipt::folder);
+        let delivered = receipt.as_ref().and_then(Receipt::request_id);
         let committed = receipt.map(Change::committed);
         let changes: Vec<_> = committed.into_iter().chain(pending.map(Change::begun)).collect();
         self.change(&changes).await?;
-        if let Some(folder) = folder {
-            self.delivery.clear(&folder).await;
+        if let Some(request_id) = delivered {
+            self.leftovers.remove(&request_id).await;
         }
         Ok(())
     }
@@ -141,16 +178,17 @@ impl Ledger {
     /// Puts right what the end of the last run left: sends the batch again that was under way, and removes the folder
     /// that was not removed any more.
     pub async fn resume(&self) -> Result<(), Stopped> {
-        if let Some(last) = self.look(|checkpoint| checkpoint.last().map(deliver::folder)) {
-            self.delivery.clear(&last).await;
+        self.tidy().await;
+        if let Some(last) = self.look(|checkpoint| checkpoint.last().map(str::to_owned)) {
+            self.leftovers.remove(&last).await;
         }
         let Some(pending) = self.look(|checkpoint| checkpoint.pending().cloned()) else { return Ok(()) };
-        let folder = deliver::folder(&pending.request_id);
+        let request_id = pending.request_id.clone();
         if let Some(receipt) = self.delivery.resume(pending).await? {
             return self.commit(receipt).await;
         }
         self.change(&[Change::forgotten()]).await?;
-        self.delivery.clear(&folder).await;
+        self.leftovers.remove(&request_id).await;
         Ok(())
     }
 
@@ -175,7 +213,9 @@ impl Ledger {
                 }
                 Err(error @ AppendError::Overtaken) => {
                     tracing::warn!("{error}; this one does nothing more and waits to be stopped");
-                    self.presence.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    if let Some(presence) = self.take_presence() {
+                        presence.end().await;
+                    }
                     self.delivery.shutdown.stopped().await;
                     return Err(Stopped);
                 }
@@ -201,14 +241,6 @@ impl Ledger {
         }
         Ok(())
     }
-}
-
-/// The state of one bucket and prefix; readable by its bucket, unique by the ID.
-pub fn state_folder(configuration: &TriggerConfiguration) -> String {
-    let TriggerConfiguration { bucket, prefix, .. } = configuration;
-    let id = Uuid::new_v5(&Uuid::NAMESPACE_URL, format!("s3://{bucket}/{prefix}").as_bytes());
-    let readable = bucket.replace(|letter: char| !letter.is_ascii_alphanumeric() && letter != '.', "-");
-    format!("{FOLDER}/{readable}_{id}")
 }
 
 async fn read(folder: &str, delivery: &Delivery) -> Result<Read, Stopped> {

@@ -58,14 +58,14 @@ pub struct Delivery {
 #[derive(Debug)]
 pub struct Receipt {
     covers: Vec<Cover>,
-    folder: Option<String>,
+    request_id: Option<String>,
 }
 
 impl Receipt {
     /// The receipt of a batch that has nothing in it for the platform; the batch itself if it has.
     pub fn for_no_records(batch: Batch) -> Result<Self, Batch> {
         match batch.records() {
-            0 => Ok(Self { covers: batch.into_file().1, folder: None }),
+            0 => Ok(Self { covers: batch.into_file().1, request_id: None }),
             _ => Err(batch),
         }
     }
@@ -75,16 +75,16 @@ impl Receipt {
         self.covers
     }
 
-    /// The batch's folder, which is not needed any more once the receipt is committed.
-    pub fn folder(&self) -> Option<String> {
-        self.folder.clone()
+    /// The batch's request ID, whose folder is not needed any more once the receipt is committed.
+    pub fn request_id(&self) -> Option<String> {
+        self.request_id.clone()
     }
 }
 
 impl Delivery {
     /// Writes a batch's file. The caller has noted it as pending before.
-    pub async fn write(&self, pending: &Pending, file: Pieces) -> Result<(), Stopped> {
-        let path = format!("{}/{FILE}", folder(&pending.request_id));
+    pub async fn write(&self, request_id: &str, file: Pieces) -> Result<(), Stopped> {
+        let path = format!("{}/{FILE}", folder(request_id));
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         while let Err(error) = self.storage.write(&path, file.clone()).await {
             let wait = backoff.next_wait();
@@ -97,21 +97,20 @@ impl Delivery {
     /// Sends the event of a batch that was pending when the process ended; `None` if its file was never written whole,
     /// so that nobody can have it.
     pub async fn resume(&self, pending: Pending) -> Result<Option<Receipt>, Stopped> {
-        let folder = folder(&pending.request_id);
-        let names =
-            self.until_done("look for a batch in the storage", || self.storage.names(&folder)).await?;
-        if names.iter().any(|name| name == FILE) {
-            tracing::info!(
-                request_id = pending.request_id,
-                "sending the batch again that was under way at the last end"
-            );
-            return self.send(pending).await.map(Some);
-        }
-        Ok(None)
+        let path = format!("{}/{FILE}", folder(&pending.request_id));
+        let read = || self.storage.read(&path);
+        let Some(file) = self.until_done("look for a batch in the storage", read).await? else {
+            return Ok(None);
+        };
+        tracing::info!(
+            request_id = pending.request_id,
+            "sending the batch again that was under way at the last end"
+        );
+        self.send(pending, file.into()).await.map(Some)
     }
 
     /// Sends the event of a batch whose file is written.
-    pub async fn send(&self, pending: Pending) -> Result<Receipt, Stopped> {
+    pub async fn send(&self, pending: Pending, file: Pieces) -> Result<Receipt, Stopped> {
         let started = Instant::now();
         let folder = folder(&pending.request_id);
         let now = Timestamp::now();
@@ -137,32 +136,32 @@ impl Delivery {
                 wait
             };
             self.shutdown.sleep(wait).await?;
+            self.restore(&pending.request_id, &file).await?;
         }
         self.health.event_sent();
         self.metrics.batches_delivered.inc();
         self.metrics.records_delivered.inc_by(pending.records as u64);
         self.metrics.delivery_seconds.observe(started.elapsed().as_secs_f64());
-        Ok(Receipt { covers: pending.covers, folder: Some(folder) })
+        Ok(Receipt { covers: pending.covers, request_id: Some(pending.request_id) })
     }
 
     /// One attempt. The order to stop does not tear it apart at once: an answer that is on its way spares a repeat.
     async fn send_once(&self, event: &Event<'_>) -> Result<Result<(), CallbackError>, Stopped> {
-        let last_call = async {
-            self.shutdown.stopped().await;
-            #[expect(clippy::disallowed_methods, reason = "the order to stop has come already")]
-            tokio::time::sleep(LAST_CALL).await;
-        };
-        tokio::select! {
-            sent = self.sink.send(event) => Ok(sent),
-            () = last_call => Err(Stopped),
-        }
+        self.shutdown.within(LAST_CALL, self.sink.send(event)).await
     }
 
-    /// Removes what is left of a batch in the storage. A folder that stays does no harm but to space.
-    pub async fn clear(&self, folder: &str) {
-        if let Err(error) = self.storage.remove_folder(folder).await {
-            tracing::warn!(%error, "could not remove the folder of a delivered batch; remove it by hand");
+    /// Writes the file of a batch again if it is gone: the platform would refuse the batch for ever.
+    async fn restore(&self, request_id: &str, file: &Pieces) -> Result<(), Stopped> {
+        let names = self.storage.names(&folder(request_id)).await;
+        // A storage that does not answer says nothing of the file.
+        if names.is_ok_and(|names| !names.iter().any(|name| name == FILE)) {
+            tracing::warn!(
+                request_id,
+                "the file of a batch is gone before the platform took it, it is written again; is the storage shared?"
+            );
+            self.write(request_id, file.clone()).await?;
         }
+        Ok(())
     }
 
     /// Tries something in the storage until it works.

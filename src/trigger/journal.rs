@@ -11,6 +11,7 @@ use std::pin::pin;
 use flate2::bufread::GzDecoder;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use libdeflater::{CompressionLvl, Compressor};
+use uuid::Uuid;
 
 use crate::platform::storage::{Storage, StorageError};
 
@@ -68,13 +69,19 @@ impl Journal {
         // Also where the last start did not get further than to set the damaged files aside.
         let is_begun = names.iter().any(|name| number(name).is_some() || name.ends_with(DAMAGED));
         for name in names.iter().filter(|name| Storage::is_unfinished(name)) {
-            storage.remove_file(&format!("{folder}/{name}")).await?;
+            if let Err(error) = storage.remove_file(&format!("{folder}/{name}")).await {
+                tracing::debug!(%error, "could not remove what a crash left half written");
+            }
         }
         let files: Vec<_> = names.into_iter().filter_map(|name| Some((number(&name)?, name))).collect();
         let read = stream::iter(files).map(|(number, name)| {
             let (storage, path) = (storage.clone(), format!("{folder}/{name}"));
             async move {
-                let file = storage.read(&path).await?;
+                let file = match storage.read(&path).await {
+                    // As damaged as an empty file.
+                    Err(error) if error.is_folder() => Some(Vec::new()),
+                    read => read?,
+                };
                 Ok::<_, StorageError>((number, name, path, file))
             }
         });
@@ -82,7 +89,7 @@ impl Journal {
         while let Some((number, name, path, file)) = read.try_next().await? {
             let Some(file) = file else { continue };
             let Some(body) = unseal(&file) else {
-                storage.rename(&path, &format!("{path}{DAMAGED}")).await?;
+                set_aside(storage, &path).await?;
                 contents.damaged.push(path);
                 continue;
             };
@@ -195,6 +202,24 @@ impl Journal {
     }
 }
 
+/// The content of a file; `None` if there is none. A folder of that name is set aside: it would be in the way for ever.
+pub async fn read_file(storage: &Storage, path: &str) -> Result<Option<Vec<u8>>, StorageError> {
+    match storage.read(path).await {
+        Err(error) if error.is_folder() => set_aside(storage, path).await.map(|()| None),
+        read => read,
+    }
+}
+
+/// Renames what is damaged, so that it is there to look at.
+async fn set_aside(storage: &Storage, path: &str) -> Result<(), StorageError> {
+    let renamed = storage.rename(path, &format!("{path}{DAMAGED}")).await;
+    match renamed {
+        // One of that name was set aside before.
+        Err(_) => storage.rename(path, &format!("{path}-{}{DAMAGED}", Uuid::new_v4())).await,
+        Ok(()) => Ok(()),
+    }
+}
+
 const ENTRY: &str = ".entry";
 const SNAPSHOT: &str = ".snapshot";
 /// The end of the name of a damaged file that was set aside.
@@ -291,6 +316,23 @@ mod tests {
             assert_eq!(texts(&contents), (Some("up to 13".into()), vec![]));
             assert_eq!(contents.damaged, Vec::<String>::new(), "what was set aside is not read again");
         }
+    }
+
+    #[tokio::test]
+    async fn a_folder_named_like_a_file_of_the_journal_is_set_aside() {
+        let world = world();
+        written(&world).await;
+        for name in ["0000000000000013.entry", "0000000000000014.snapshot", ".writing-1"] {
+            std::fs::create_dir_all(world.root.join(name).join("inside")).unwrap();
+        }
+        // One was set aside before.
+        std::fs::create_dir_all(world.root.join("0000000000000013.entry.damaged/inside")).unwrap();
+        let (mut journal, contents) = Journal::open(&world.storage, "state").await.unwrap();
+        assert_eq!(texts(&contents), (Some("up to 10".into()), vec!["11".into(), "12".into()]));
+        assert_eq!(contents.damaged.len(), 2);
+        journal.append(b"15").await.unwrap();
+        let (_, contents) = Journal::open(&world.storage, "state").await.unwrap();
+        assert_eq!((contents.entries.len(), contents.damaged.len()), (3, 0));
     }
 
     #[tokio::test]

@@ -73,6 +73,8 @@ async fn python_markers(
         let context = async || match storage.read(&path).await {
             // A prefix that is no path in the storage has no state there.
             Err(StorageError::Outside { .. }) => Ok(None),
+            // Nor is a folder of that name its state.
+            Err(error) if error.is_folder() => Ok(None),
             read => read,
         };
         let Some(context) = delivery.until_done("read the Python module's state", context).await? else {

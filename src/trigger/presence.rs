@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Instance {
     /// Tells it from all others.
     pub id: Uuid,
+    /// The UUID of the trigger's configuration, where the platform gives one: the same in all its instances.
+    pub trigger: Option<Uuid>,
     /// When it began: without state, what S3 takes from then on counts as new.
     pub started: Instant,
 }
@@ -30,7 +32,9 @@ pub struct Instance {
 pub struct Presence {
     folder: String,
     delivery: Delivery,
-    _hold: Hold,
+    own: String,
+    after_crash: bool,
+    hold: Hold,
 }
 
 impl Presence {
@@ -38,15 +42,33 @@ impl Presence {
     pub async fn begin(instance: Uuid, folder: &str, delivery: &Delivery) -> Result<Self, Stopped> {
         let storage = &delivery.storage;
         let names = delivery.until_done("look for other instances", || storage.names(folder)).await?;
+        let mut after_crash = false;
         for name in names.iter().filter(|name| name.starts_with(SIGN)) {
             let path = format!("{folder}/{name}");
             if !delivery.until_done("look for other instances", || storage.is_held(&path)).await? {
-                delivery.until_done("tidy the state", || storage.remove_file(&path)).await?;
+                after_crash = true;
+                if let Err(error) = storage.remove_file(&path).await {
+                    tracing::debug!(%error, "could not remove the sign of an instance that is gone");
+                }
             }
         }
-        let path = sign(folder, instance);
-        let hold = delivery.until_done("leave a sign of life", || storage.hold(&path)).await?;
-        Ok(Self { folder: folder.to_owned(), delivery: delivery.clone(), _hold: hold })
+        let own = sign(folder, instance);
+        let hold = delivery.until_done("leave a sign of life", || storage.hold(&own)).await?;
+        Ok(Self { folder: folder.to_owned(), delivery: delivery.clone(), own, after_crash, hold })
+    }
+
+    /// Whether an instance was here that did not end as it should: it left its sign.
+    pub fn is_after_crash(&self) -> bool {
+        self.after_crash
+    }
+
+    /// Ends to be there, and leaves no sign.
+    pub async fn end(self) {
+        let Self { delivery, own, hold, .. } = self;
+        drop(hold);
+        if let Err(error) = delivery.storage.remove_file(&own).await {
+            tracing::debug!(%error, "could not remove the own sign of life");
+        }
     }
 
     /// Waits until another instance is gone or has ended what it had under way, or the patience is.
@@ -71,7 +93,8 @@ impl Presence {
     }
 }
 
-const SIGN: &str = "alive-";
+/// What the name of a sign begins with; the instance follows.
+pub const SIGN: &str = "alive-";
 
 fn sign(folder: &str, instance: Uuid) -> String {
     format!("{folder}/{SIGN}{instance}")

@@ -5,6 +5,7 @@ use support::intake::Intake;
 use support::platform::Endpoint;
 use support::recorder::Recorder;
 use support::script::Fault;
+use support::silent::SilentFile;
 
 use crate::world::{END, INTAKE_KEY, PATIENCE, World, assert_contains};
 
@@ -75,6 +76,24 @@ async fn an_order_to_stop_is_obeyed_while_the_platform_hangs() {
     let ended = world.ended(&mut process, END).await;
     assert!(ended.exit.success(), "{}", ended.output);
     assert!(intake.posts().is_empty());
+}
+
+#[tokio::test]
+async fn an_order_to_stop_is_obeyed_while_a_file_never_answers() {
+    // One that cannot even be opened, and one that is opened and not read.
+    for is_opened in [false, true] {
+        let (intake, world) = world().await;
+        let world = world.argument("events_path", "events.json");
+        let silent = SilentFile::at(world.path("events.json"));
+        let mut process = world.start();
+        assert!(eventually(PATIENCE, || world.reports().len() == 1).await);
+        let held = if is_opened { silent.read_by_somebody(PATIENCE).await } else { None };
+        assert_eq!(held.is_some(), is_opened);
+        process.terminate();
+        let error = world.ended(&mut process, END).await.told().error.expect("an error");
+        assert_contains(&error, &["stopped by the platform before anything was sent"]);
+        assert!(intake.posts().is_empty());
+    }
 }
 
 #[tokio::test]

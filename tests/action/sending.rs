@@ -98,6 +98,17 @@ async fn events_that_are_too_long_are_kept_in_a_file_of_their_own() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_nested_too_deep_is_set_aside_alone() {
+    let (intake, world) = world().await;
+    let deep = format!("{}{}", r#"{"a":["#.repeat(501), "]}".repeat(501));
+    let outcome = world.events_file(format!(r#"["a", {deep}, "b"]"#)).run().await.told();
+    assert_eq!(outcome.error, None);
+    assert_eq!(intake.events(), ["a", "b"]);
+    assert_eq!(outcome.results["rejected_events"], 1);
+    assert_contains(&outcome.logs.unwrap(), &["warning", "set aside", "nested too deep"]);
+}
+
+#[tokio::test]
 async fn the_api_key_is_a_bearer_token_when_it_is_set() {
     // From the platform's secrets, over a placeholder; nothing else of the module configuration is needed.
     for (module, secrets, expected) in [

@@ -86,7 +86,7 @@ impl Instance {
         let (bucket, mut delivery) = parts(world, configuration, number);
         delivery.shutdown = shutdown.clone();
         let id = uuid::Uuid::from_u128(number as u128);
-        let instance = presence::Instance { id, started: Instant::now() };
+        let instance = presence::Instance { id, trigger: None, started: Instant::now() };
         let watching = watch(configuration.clone(), bucket, delivery, instance);
         let task = tokio::spawn(async { watching.await.unwrap_or(()) });
         Self { number, shutdown, task }

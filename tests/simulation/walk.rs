@@ -130,7 +130,7 @@ proptest! {
         let both = life::in_runtime(async {
             world.begin_life();
             let (bucket, delivery) = life::parts(&world, &configuration, 0);
-            let instance = Instance { id: uuid::Uuid::nil(), started: Instant::now() };
+            let instance = Instance { id: uuid::Uuid::nil(), trigger: None, started: Instant::now() };
             let ledger = Ledger::open(&configuration, &bucket, &delivery, instance).await.unwrap();
             let resting = Resting::new(configuration.frequency);
             let progress = Progress::new(delivery.metrics.clone(), resting);

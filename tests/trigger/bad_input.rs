@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::free_port;
 use support::module::Module;
 use support::platform::Endpoint;
 use support::recorder::Recorder;
@@ -12,6 +13,40 @@ use support::script::Fault;
 use crate::world::{ACCESS_KEY, BUCKET, PATIENCE, SECRET, World, stop};
 
 const SOON: Duration = Duration::from_secs(10);
+
+/// What stands in URLs of the configuration is never shown, whatever goes wrong with them.
+#[tokio::test]
+async fn a_password_in_a_url_is_never_shown() {
+    let mut world = World::new().await;
+    let with_password = |url: &str| url.replacen("://", "://somebody:hush-hush@", 1);
+    let url_callback = with_password(&world.platform.url_callback());
+    let proxy = with_password(&format!("http://127.0.0.1:{}", free_port()));
+    world.platform.script(Endpoint::Secrets).then(Fault::status(503));
+    for fault in [Fault::status(403), Fault::status(503), Fault::Drop, Fault::Redirect(url_callback.clone())]
+    {
+        world.platform.script(Endpoint::Events).then(fault);
+    }
+    let started = world.module_as("fetch_flowlogs");
+    let with = |module: Module| module.value("url_callback", &url_callback).env("RUST_LOG", "debug");
+    let process = with(started).start();
+    assert!(process.stderr().wait_for("starting without a checkpoint", PATIENCE).await);
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    world.put(&flow_log, 5, 10);
+    world.all_arrive(&process).await;
+    let told = process.stderr().text() + &format!("{:?}", world.platform.logs());
+    stop(process).await;
+    assert!(told.contains("http://***@127.0.0.1") && !told.contains("hush"), "{told}");
+    // A proxy that is not there, and an endpoint in place of AWS.
+    let endpoint = with_password(&world.server.endpoint_url());
+    for command in ["fetch_flowlogs", "push_events", "validate_module_configuration"] {
+        let module = with(world.module_as(command)).env("HTTP_PROXY", &proxy);
+        let process = module.aws_endpoint(&endpoint).start();
+        assert!(process.stderr().wait_for("could not", PATIENCE).await, "{}", process.stderr().text());
+        let told = process.stderr().text();
+        stop(process).await;
+        assert!(!told.contains("hush"), "{told}");
+    }
+}
 
 #[tokio::test]
 async fn an_unknown_command_or_none_gets_the_list_of_commands() {

@@ -9,12 +9,16 @@
 
 mod bad_input;
 mod causes;
+mod crashes;
 mod formats;
+mod hang;
 mod kill;
 mod late;
 mod life;
 mod metrics;
 mod poison;
+mod ports;
+mod shared;
 mod state;
 mod troubles;
 mod world;

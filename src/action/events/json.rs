@@ -7,7 +7,8 @@
 #[cfg(test)]
 mod tests;
 
-/// How deep objects and arrays may lie in each other. A byte of memory each.
+/// How deep objects and arrays may lie in each other. A byte of memory each. What lies deeper is passed over, so that the
+/// end of the value is found: only brackets count there, and whether they are in a text.
 const DEPTH: usize = 1_000;
 
 /// What breaks the grammar.
@@ -22,9 +23,6 @@ pub(super) enum Wrong {
     /// `\x` and the like.
     #[error("a text holds an escape that JSON does not have")]
     Escape,
-    /// More than a thousand levels.
-    #[error("objects and arrays are nested too deep")]
-    TooDeep,
 }
 
 /// What became of the bytes that were fed.
@@ -42,6 +40,10 @@ pub(super) struct Machine {
     state: State,
     /// The objects and arrays that are open, outermost first.
     open: Vec<Container>,
+    /// How many more are open, deeper than [`DEPTH`].
+    deeper: u64,
+    /// Whether any were.
+    is_too_deep: bool,
     /// Whether the text being read is the name of a property.
     is_name: bool,
     utf16: Utf16,
@@ -63,9 +65,16 @@ enum State {
     CommaOrEnd,
     Text,
     Escape,
-    Hex { digits: u8, unit: u32 },
+    Hex {
+        digits: u8,
+        unit: u32,
+    },
     Number(Number),
     Word(&'static [u8]),
+    /// Deeper than what is told apart.
+    Deep,
+    DeepText,
+    DeepEscape,
     End,
 }
 
@@ -85,7 +94,14 @@ enum Number {
 impl Machine {
     /// A machine before the first byte of a value.
     pub(super) fn new() -> Self {
-        Self { state: State::Value, open: Vec::new(), is_name: false, utf16: Utf16::default() }
+        Self {
+            state: State::Value,
+            open: Vec::new(),
+            deeper: 0,
+            is_too_deep: false,
+            is_name: false,
+            utf16: Utf16::default(),
+        }
     }
 
     /// Whether the value is complete if no byte follows.
@@ -100,6 +116,11 @@ impl Machine {
     /// Whether an escape names half a character: the grammar allows it, and nobody can decode it.
     pub(super) fn has_half_character(&self) -> bool {
         self.utf16.broken || self.utf16.high
+    }
+
+    /// Whether objects and arrays lie in each other deeper than anybody reads them.
+    pub(super) fn is_too_deep(&self) -> bool {
+        self.is_too_deep
     }
 
     /// By how many bytes the texts read so far become shorter when their escapes are decoded.
@@ -146,7 +167,13 @@ impl Machine {
     fn step(&mut self, byte: u8) -> Result<Step, Wrong> {
         let between_tokens = !matches!(
             self.state,
-            State::Text | State::Escape | State::Hex { .. } | State::Number(_) | State::Word(_)
+            State::Text
+                | State::Escape
+                | State::Hex { .. }
+                | State::Number(_)
+                | State::Word(_)
+                | State::DeepText
+                | State::DeepEscape
         );
         if between_tokens && is_space(byte) {
             return Ok(Step::Skip);
@@ -202,6 +229,18 @@ impl Machine {
                 }
                 _ => return Err(Wrong::Unexpected),
             },
+            (State::Deep, b'"') | (State::DeepEscape, _) => State::DeepText,
+            (State::Deep, b'[' | b'{') => {
+                self.deeper += 1;
+                State::Deep
+            }
+            (State::Deep, b']' | b'}') => {
+                self.deeper -= 1;
+                if self.deeper == 0 { State::CommaOrEnd } else { State::Deep }
+            }
+            (State::DeepText, b'"') => State::Deep,
+            (State::DeepText, b'\\') => State::DeepEscape,
+            (State::Deep | State::DeepText, _) => self.state,
             _ => return Err(Wrong::Unexpected),
         };
         Ok(Step::Take)
@@ -222,7 +261,8 @@ impl Machine {
             _ => return Err(Wrong::Unexpected),
         };
         if self.open.len() >= DEPTH {
-            return Err(Wrong::TooDeep);
+            (self.deeper, self.is_too_deep) = (1, true);
+            return Ok(State::Deep);
         }
         self.open.push(container);
         Ok(if container == Container::Array { State::ValueOrEnd } else { State::NameOrEnd })

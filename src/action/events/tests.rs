@@ -122,6 +122,18 @@ fn what_the_intake_would_not_take_is_set_aside_to_the_byte() {
 }
 
 #[test]
+fn an_event_that_is_nested_too_deep_is_set_aside_alone() {
+    let deep = format!("{}1{}", "[".repeat(1_001), "]".repeat(1_001));
+    let (events, rejected) = events_of(Form::Many, &format!(r#"["a", {deep}, "b", [{deep}]]"#)).unwrap();
+    assert_eq!(events, ["a", "b"]);
+    let reasons: Vec<_> = rejected.ends.iter().map(|(_, bytes, reason)| (*bytes, *reason)).collect();
+    assert_eq!(reasons, [(2_003, "nested too deep"), (2_005, "nested too deep")]);
+    let (first, second) = rejected.text.split_at(rejected.ends[0].0);
+    assert_eq!(serde_json::from_slice::<String>(first).unwrap(), deep);
+    assert_eq!(serde_json::from_slice::<String>(second).unwrap(), format!("[{deep}]"));
+}
+
+#[test]
 fn an_event_larger_than_memory_should_hold_goes_by_in_pieces() {
     let huge = format!("[\"{}\", [{}1], \"b\"]", "x".repeat(20_000_000), "1,   ".repeat(2_000_000));
     let mut rejected = Rejected::default();

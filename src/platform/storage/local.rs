@@ -5,12 +5,18 @@ use std::fs::TryLockError;
 use std::io::{BufWriter, ErrorKind, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::Instant;
 
 use super::{Answer, Backend, Hold, Pieces, StorageError, UNFINISHED};
+
+/// How long work with files may take before it is said that it does.
+const SILENCE: Duration = Duration::from_secs(30);
 
 thread_local! {
     /// Whether this thread may wait for files: nothing else waits for it.
@@ -42,7 +48,8 @@ impl Local {
             let done = if MAY_WAIT.get() {
                 work(&full)
             } else {
-                let done = tokio::task::spawn_blocking(move || work(&full)).await;
+                let working = tokio::task::spawn_blocking(move || work(&full));
+                let done = patiently(working, action, &named).await;
                 done.unwrap_or_else(|error| Err(std::io::Error::other(error)))
             };
             done.map_err(|source| StorageError::Io { action, path: named, source })
@@ -162,20 +169,36 @@ impl Backend for Local {
     }
 
     fn together(&self, work: BoxFuture<'static, ()>) -> BoxFuture<'static, ()> {
-        let runtime = tokio::runtime::Handle::current();
+        let (runtime, root) = (tokio::runtime::Handle::current(), Arc::clone(&self.root));
         let on_one_thread = move || {
             MAY_WAIT.set(true);
             runtime.block_on(work);
             MAY_WAIT.set(false);
         };
         let done = async move {
-            if let Err(error) = tokio::task::spawn_blocking(on_one_thread).await
+            let working = tokio::task::spawn_blocking(on_one_thread);
+            if let Err(error) = patiently(working, "write a batch", &root).await
                 && let Ok(panic) = error.try_into_panic()
             {
                 std::panic::resume_unwind(panic);
             }
         };
         done.boxed()
+    }
+}
+
+/// Waits for work of another thread, and says so where it takes long: a file system that does not answer holds up all else,
+/// and would do so in silence. To give up would help nobody: the thread would go on with what nobody knows of any more.
+async fn patiently<T>(mut working: JoinHandle<T>, action: &str, path: &Path) -> Result<T, JoinError> {
+    let began = Instant::now();
+    loop {
+        match tokio::time::timeout(SILENCE, &mut working).await {
+            Ok(done) => return done,
+            Err(_) => {
+                let (path, waiting_s) = (path.display(), began.elapsed().as_secs());
+                tracing::warn!(%path, action, waiting_s, "the storage does not answer, it is waited for");
+            }
+        }
     }
 }
 

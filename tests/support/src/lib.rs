@@ -12,6 +12,7 @@
 //! - [`library`]: where the platform's tools publish a module
 //! - [`portal`]: a login page, or a proxy that refuses
 //! - [`recorder`]: any other server, which only notes what it is asked
+//! - [`silent`]: a file that never answers
 //! - [`usage`]: what a process costs
 //!
 //! Every server stops when its handle is dropped.
@@ -41,6 +42,7 @@ pub mod portal;
 pub mod recorder;
 pub mod s3;
 pub mod script;
+pub mod silent;
 pub mod usage;
 mod wire;
 

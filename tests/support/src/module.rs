@@ -7,7 +7,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
@@ -28,6 +28,7 @@ pub struct Module {
     values_folder: Option<PathBuf>,
     working_folder: Option<PathBuf>,
     is_echoed: bool,
+    limit: Option<String>,
 }
 
 impl Module {
@@ -43,6 +44,7 @@ impl Module {
             values_folder: None,
             working_folder: None,
             is_echoed: false,
+            limit: None,
         }
     }
 
@@ -109,6 +111,13 @@ impl Module {
         self
     }
 
+    /// Runs the module under what a line of the shell sets, e.g. `ulimit -f 100`.
+    #[must_use]
+    pub fn limited(mut self, line: &str) -> Self {
+        self.limit = Some(line.to_owned());
+        self
+    }
+
     /// Repeats what the module writes on the caller's stderr.
     #[must_use]
     pub fn echo(mut self) -> Self {
@@ -121,7 +130,14 @@ impl Module {
     /// # Panics
     /// When there is no such binary, or a value's file cannot be written.
     pub fn start(&self) -> Process {
-        let mut command = Command::new(&self.binary);
+        let mut command = match &self.limit {
+            None => Command::new(&self.binary),
+            Some(limit) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!(r#"{limit}; exec "$0" "$@""#)]).arg(&self.binary);
+                shell
+            }
+        };
         command
             .args(&self.script)
             .arg(&self.command)
@@ -202,9 +218,21 @@ impl Process {
         self.signal(Signal::KILL);
     }
 
+    /// From here on, it may have this many open files.
+    ///
+    /// # Panics
+    /// When it has ended, or the system refuses.
+    pub fn limit_files(&self, files: u64) {
+        let limit = Rlimit { current: Some(files), maximum: Some(files) };
+        prlimit(self.pid(), Resource::Nofile, limit).expect("a limit");
+    }
+
+    fn pid(&self) -> Option<Pid> {
+        self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+    }
+
     fn signal(&self, signal: Signal) {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        if let Some(id) = id {
+        if let Some(id) = self.pid() {
             // An error says that it has just ended.
             let _ = kill_process(id, signal);
         }

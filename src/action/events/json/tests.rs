@@ -41,8 +41,27 @@ fn what_is_wrong_is_found_where_it_is() {
             assert_eq!(read(text.as_bytes(), piece).unwrap_err(), (at, wrong), "{text} by {piece}");
         }
     }
-    let deep = "[".repeat(DEPTH + 1);
-    assert_eq!(read(deep.as_bytes(), 7).unwrap_err(), (DEPTH, Some(Wrong::TooDeep)));
+}
+
+#[test]
+fn what_lies_too_deep_is_passed_over_to_its_end() {
+    for (depth, is_too_deep) in [(DEPTH, false), (DEPTH + 1, true), (100 * DEPTH, true)] {
+        let inside = r#"{"a]}": ["\"]", "\\", {}, 1]}"#;
+        let inside = if is_too_deep { inside } else { "" };
+        let value = format!("{}{inside}{}", "[".repeat(depth), "]".repeat(depth));
+        let after = format!("{value}, 1");
+        for piece in [1, 7, 10_000] {
+            let (compact, end, machine) = read(after.as_bytes(), piece).unwrap();
+            assert_eq!((end, machine.is_too_deep()), (value.len(), is_too_deep), "{depth} by {piece}");
+            assert_eq!(compact.len(), value.len() - inside.matches(' ').count());
+            assert!(machine.open.capacity() <= 2 * DEPTH);
+        }
+        let cut = &value[..value.len() - 1];
+        assert_eq!(read(cut.as_bytes(), 7).unwrap_err(), (cut.len(), None));
+    }
+    // What is told apart is as strict as ever, also behind it.
+    let wrong = format!("{}{}}}", "[".repeat(DEPTH + 2), "]".repeat(2));
+    assert_eq!(read(wrong.as_bytes(), 7).unwrap_err(), (DEPTH + 4, Some(Wrong::Unexpected)));
 }
 
 #[test]

@@ -3,12 +3,14 @@
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
+    unreachable_pub,
     reason = "the code of a test outside its functions: what breaks ends the test"
 )]
 
+mod authority;
+
 use std::collections::{HashMap, HashSet};
 use std::io::Read as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aws_flowlogs::platform::storage::{Storage, StorageError};
@@ -20,17 +22,16 @@ use support::module::{Module, Process};
 use support::platform::{Platform, Setup};
 use support::s3::{Control, Operation, Rule, Server, Trouble};
 use support::{eventually, free_port};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::PrivateKeyDer;
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+
+use self::authority::Authority;
 
 const BUCKET: &str = "platform-storage";
 const CUSTOMER: &str = "acme-flow-logs";
 const ACCESS_KEY: &str = "AKIAOFTHEPLATFORM";
 const SECRET: &str = "the platform's own secret";
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The time in which a process must be gone after SIGTERM.
+const END: Duration = Duration::from_secs(10);
 
 /// The values that describe a bucket behind `endpoint`.
 fn values(endpoint: &str) -> HashMap<String, String> {
@@ -310,53 +311,52 @@ async fn a_bucket_that_refuses_or_is_slow_is_tried_again_and_said_once_and_nothi
     assert_eq!(ids.len(), ids.iter().collect::<HashSet<_>>().len(), "{ids:?}");
 }
 
-/// A certificate authority, and the door that it keeps.
-struct Authority {
-    certificate: rcgen::Certificate,
-    issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
+/// A folder that is left behind goes after a later poll, or at the next start.
+#[tokio::test]
+async fn a_folder_that_cannot_be_removed_is_removed_later() {
+    let mut world = World::new().await;
+    let storage = world.own.control();
+    let left = |part: &str| storage.keys(BUCKET).iter().any(|key| key.contains(part));
+    let mut process = world.start().await;
+    for is_restarted in [false, true] {
+        for operation in [Operation::Delete, Operation::DeleteMany] {
+            storage.add_rule(Rule::new(operation, Trouble::ACCESS_DENIED));
+        }
+        let stderr = process.stderr();
+        let told = || stderr.text().matches("could not remove the folder of a delivered batch").count();
+        let before = told();
+        world.put();
+        world.all_arrive(&process).await;
+        assert!(eventually(PATIENCE, || told() > before && left("/left-")).await, "{}", stderr.text());
+        if is_restarted {
+            assert!(process.stop(END).await.unwrap().success());
+            storage.clear_rules();
+            process = world.start().await;
+        }
+        storage.clear_rules();
+        let is_tidy = || !left("AWS Flowlog_events") && !left("/left-");
+        assert!(eventually(PATIENCE, is_tidy).await, "{:?}", storage.keys(BUCKET));
+    }
+    assert!(process.stop(END).await.unwrap().success());
 }
 
-impl Authority {
-    fn new() -> Self {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        let certificate = params.self_signed(&key).unwrap();
-        Self { certificate, issuer: rcgen::Issuer::new(params, key) }
-    }
-
-    fn issue(&self, name: &str) -> (rcgen::Certificate, rcgen::KeyPair) {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.issuer).unwrap(), key)
-    }
-
-    /// Lets those with a certificate of this authority through to `url`; gives the address of the door.
-    async fn guard(&self, url: &str) -> String {
-        let (certificate, key) = self.issue("localhost");
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.der().clone()).unwrap();
-        let verifier = WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
-        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-        let config = ServerConfig::builder()
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
-        let listener = TcpListener::bind(("localhost", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let address = url.strip_prefix("http://").unwrap().to_owned();
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let (acceptor, address) = (acceptor.clone(), address.clone());
-                tokio::spawn(async move {
-                    let Ok(mut inside) = acceptor.accept(stream).await else { return };
-                    let mut server = TcpStream::connect(address).await.unwrap();
-                    let _ = tokio::io::copy_bidirectional(&mut inside, &mut server).await;
-                });
-            }
-        });
-        format!("https://localhost:{port}")
-    }
+/// Guarantee 6: SIGTERM at any moment ends the process within 10 s with exit code 0, loses nothing and repeats
+/// nothing.
+#[tokio::test]
+async fn a_bucket_that_never_answers_does_not_hold_up_the_end() {
+    let mut world = World::new().await;
+    let storage = world.own.control();
+    let hangs = |place: &str| Rule::new(Operation::Put, Trouble::Hang).key_contains(place);
+    let is_asked = |place: &str| storage.requests().iter().any(|request| request.key.contains(place));
+    storage.add_rule(hangs("write-check"));
+    let mut process = world.trigger().start();
+    assert!(eventually(PATIENCE, || is_asked("write-check")).await, "{}", process.stderr().text());
+    assert!(process.stop(END).await.is_some_and(|status| status.success()), "{}", process.stderr().text());
+    storage.clear_rules();
+    // The same in the midst of a batch.
+    let mut process = world.start().await;
+    storage.add_rule(hangs("AWS Flowlog_events"));
+    world.put();
+    assert!(eventually(PATIENCE, || is_asked("AWS Flowlog_events")).await, "{}", process.stderr().text());
+    assert!(process.stop(END).await.is_some_and(|status| status.success()), "{}", process.stderr().text());
 }
