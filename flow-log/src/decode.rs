@@ -3,6 +3,7 @@
 //!
 //! It runs on a blocking thread.
 
+use std::cell::Cell;
 use std::io::{BufRead, Chain, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,6 +95,17 @@ pub enum ObjectError {
         "it is not a flow log: neither its first line nor its columns name fields, and it has not the default format"
     )]
     NotFlowLog,
+    /// Its columns are not those of flow logs.
+    #[error("it is not a VPC flow log: its columns are {columns}")]
+    OtherColumns {
+        /// Some of them.
+        columns: String,
+    },
+    /// It is of a schema that flow logs are turned into.
+    #[error(
+        "it is an OCSF file of Security Lake, not a VPC flow log; send the flow logs as AWS delivers them to S3"
+    )]
+    Ocsf,
     /// A line that is too long for a record.
     #[error("it is not a flow log: the line behind record {records} is longer than 1 MiB")]
     LongLine {
@@ -113,7 +125,9 @@ impl ObjectError {
             Self::Corrupt { .. } => "corrupt",
             Self::Cut { .. } => "cut",
             Self::NotUtf8 { .. } => "not utf-8",
-            Self::NotFlowLog | Self::LongLine { .. } => "not a flow log",
+            Self::NotFlowLog | Self::OtherColumns { .. } | Self::Ocsf | Self::LongLine { .. } => {
+                "not a flow log"
+            }
         }
     }
 
@@ -135,13 +149,14 @@ impl Decoder {
         mut source: impl BufRead,
         mut emit: impl FnMut(Block) -> ControlFlow<()>,
     ) -> Result<(), ObjectError> {
-        self.decode_source(Source(&mut source), &mut emit)
+        self.decode_source(Source::new(&mut source, &Cell::new(0)), &mut emit)
     }
 
     fn decode_source(&self, source: Source<'_>, emit: Emit<'_>) -> Result<(), ObjectError> {
+        let taken = source.taken();
         let (start, source) = with_start(source)?;
         if parquet::begins(&start) {
-            return self.decode_parquet(source, emit);
+            return self.decode_parquet(source, taken, emit);
         }
         // Of one byte it cannot be told: such an object is cut.
         if !matches!(*start, [0x1f] | [0x1f, 0x8b, ..]) {
@@ -149,7 +164,7 @@ impl Decoder {
         }
         let (start, inflated) = with_start(Inflated::new(source))?;
         if parquet::begins(&start) {
-            return self.decode_parquet(inflated, emit);
+            return self.decode_parquet(inflated, taken, emit);
         }
         text::decode(inflated, self, emit)
     }
@@ -170,9 +185,14 @@ impl Decoder {
         reason.is_none()
     }
 
-    fn decode_parquet(&self, source: impl Read, emit: Emit<'_>) -> Result<(), ObjectError> {
+    fn decode_parquet(
+        &self,
+        source: impl Read,
+        taken: &Cell<u64>,
+        emit: Emit<'_>,
+    ) -> Result<(), ObjectError> {
         let _alone = self.parquet.lock().unwrap_or_else(PoisonError::into_inner);
-        parquet::decode(&Spool::fill(source)?, self, emit)
+        parquet::decode(&Spool::fill(source, taken)?, self, emit)
     }
 }
 

@@ -98,6 +98,8 @@ pub(super) fn undecodable(object: &Object, error: &FetchError) -> Told {
         }
         FetchError::Decode(
             ObjectError::NotFlowLog
+            | ObjectError::OtherColumns { .. }
+            | ObjectError::Ocsf
             | ObjectError::NotGzip
             | ObjectError::NotUtf8 { .. }
             | ObjectError::LongLine { .. },

@@ -13,6 +13,7 @@ mod kill;
 mod late;
 mod life;
 mod metrics;
+mod parquet;
 mod poison;
 mod state;
 mod troubles;

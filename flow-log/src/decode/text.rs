@@ -150,6 +150,7 @@ impl<'a> Records<'a> {
             RecordFormat::Auto => layout.is_parsed,
             RecordFormat::Json => false,
         };
+        self.block.expect_fields(&layout.places);
         self.ends_with_status = layout.places.log_status.is_some_and(|place| place + 1 == layout.keys.len());
         self.plain_values = (self.stays && !self.decoder.filter.is_active()).then_some(layout.keys.len());
         self.layout = Some(layout);

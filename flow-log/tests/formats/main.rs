@@ -16,9 +16,11 @@ use flow_log::filter::Filter;
 use support::flowlogs::gzip;
 
 mod any_fields;
+mod columns;
 mod mistakes;
 mod parquet;
 mod records;
+mod types;
 
 /// All blocks of an object.
 pub fn blocks(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<Block>, ObjectError> {
