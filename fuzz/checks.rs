@@ -28,7 +28,7 @@ mod maker;
 pub fn parquet(input: &[u8]) {
     /// 64 MiB of pages, 16 MiB of description, 16 MiB of an inflater's window, and what is written.
     const MOST_BYTES: usize = 112 << 20;
-    let file = maker::file(&mut maker::Choices(input));
+    let file = maker::file(&mut maker::Choices::new(input));
     let mut json = Vec::new();
     let peak = counting::peak(|| {
         let _ = Decoder::default().decode(&*file, |mut block| {

@@ -2,13 +2,31 @@
 //! file is as it should be, so that the rest of it is reached; what it says of itself may be anything. All of it is written
 //! here, so that no writer keeps it from being wrong.
 
-/// Bytes that choose; zeros when they are used up.
-pub struct Choices<'a>(pub &'a [u8]);
+use codec::{brotli, gzip, lz4, snappy, zstd};
+use thrift::{Struct, varint, zigzag};
 
-impl Choices<'_> {
+#[path = "maker/codec.rs"]
+pub mod codec;
+#[path = "maker/thrift.rs"]
+pub mod thrift;
+
+/// Bytes that choose; zeros when they are used up.
+pub struct Choices<'a> {
+    rest: &'a [u8],
+    /// Whether what is said may be wrong.
+    is_wild: bool,
+}
+
+impl<'a> Choices<'a> {
+    pub fn new(rest: &'a [u8]) -> Self {
+        let mut choices = Self { rest, is_wild: false };
+        choices.is_wild = choices.of(2) == 1;
+        choices
+    }
+
     fn byte(&mut self) -> u8 {
-        let Some((byte, rest)) = self.0.split_first() else { return 0 };
-        self.0 = rest;
+        let Some((byte, rest)) = self.rest.split_first() else { return 0 };
+        self.rest = rest;
         *byte
     }
 
@@ -38,7 +56,7 @@ impl Choices<'_> {
             1 << 62,
             i64::MAX,
         ];
-        if self.is_rare(16) { FAR[self.of(FAR.len())] } else { number }
+        if self.is_wild && self.is_rare(32) { FAR[self.of(FAR.len())] } else { number }
     }
 }
 
@@ -62,72 +80,6 @@ const DATA: i64 = 0;
 const DICTIONARY: i64 = 2;
 const DATA_V2: i64 = 3;
 
-/// A struct of Thrift's compact protocol that is being written.
-#[derive(Default)]
-pub struct Struct {
-    bytes: Vec<u8>,
-    last: i64,
-    /// Whether the numbers of all fields are told in full.
-    is_long: bool,
-}
-
-impl Struct {
-    pub fn new(is_long: bool) -> Self {
-        Self { is_long, ..Self::default() }
-    }
-
-    fn head(&mut self, field: i64, kind: u8) {
-        let step = field - self.last;
-        if self.is_long || !(1..16).contains(&step) {
-            self.bytes.push(kind);
-            zigzag(field, &mut self.bytes);
-        } else {
-            self.bytes.push(u8::try_from(step).unwrap() << 4 | kind);
-        }
-        self.last = field;
-    }
-
-    pub fn number(&mut self, field: i64, number: i64) {
-        self.head(field, if i32::try_from(number).is_ok() { 5 } else { 6 });
-        zigzag(number, &mut self.bytes);
-    }
-
-    pub fn text(&mut self, field: i64, text: &[u8]) {
-        self.head(field, 8);
-        varint(text.len() as u64, &mut self.bytes);
-        self.bytes.extend_from_slice(text);
-    }
-
-    pub fn nested(&mut self, field: i64, inner: Self) {
-        self.head(field, 12);
-        self.bytes.extend(inner.end());
-    }
-
-    pub fn list(&mut self, field: i64, count: i64, items: Vec<Self>) {
-        self.head(field, 9);
-        self.bytes.push(0xfc);
-        varint(count.unsigned_abs(), &mut self.bytes);
-        items.into_iter().for_each(|item| self.bytes.extend(item.end()));
-    }
-
-    pub fn end(mut self) -> Vec<u8> {
-        self.bytes.push(0);
-        self.bytes
-    }
-}
-
-pub fn varint(mut number: u64, out: &mut Vec<u8>) {
-    while number >= 0x80 {
-        out.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    out.push(number.to_le_bytes()[0]);
-}
-
-pub fn zigzag(number: i64, out: &mut Vec<u8>) {
-    varint((number << 1 ^ number >> 63).cast_unsigned(), out);
-}
-
 /// A column, as it is described.
 #[derive(Clone, Copy)]
 struct Column {
@@ -144,8 +96,13 @@ struct Column {
 pub fn file(choices: &mut Choices<'_>) -> Vec<u8> {
     let mut file = b"PAR1".to_vec();
     let count = if choices.is_rare(32) { 1000 } else { 1 + choices.of(4) };
-    let columns: Vec<Column> = (0..count).map(|_| column(choices)).collect();
-    let rows = [1, 2, 3, 40, 1000, 5000, 100_000, 1 << 31][choices.of(8)];
+    let mut columns: Vec<Column> = (0..count).map(|_| column(choices)).collect();
+    if choices.of(4) > 0 {
+        // No other log has it.
+        columns[0].name = "interface_id";
+    }
+    let most = if choices.is_wild { 8 } else { 7 };
+    let rows = [1, 2, 3, 40, 1000, 5000, 100_000, 1 << 31][choices.of(most)];
     let is_long = choices.is_rare(4);
     let mut groups = Vec::new();
     for _ in 0..1 + choices.of(2) {
@@ -157,7 +114,7 @@ pub fn file(choices: &mut Choices<'_>) -> Vec<u8> {
         groups.push(group);
     }
     let mut count = groups.len() as i64;
-    if choices.is_rare(16) {
+    if choices.is_wild && choices.is_rare(16) {
         let empty = || {
             let mut group = Struct::default();
             group.list(1, 0, Vec::new());
@@ -180,7 +137,8 @@ pub fn file(choices: &mut Choices<'_>) -> Vec<u8> {
     file.extend_from_slice(&footer);
     file.extend_from_slice(&u32::try_from(footer.len()).unwrap().to_le_bytes());
     file.extend_from_slice(b"PAR1");
-    for _ in 0..[0, 0, 0, 1, 3][choices.of(5)] {
+    let flips = if choices.is_wild { [0, 0, 1, 3][choices.of(4)] } else { 0 };
+    for _ in 0..flips {
         let place = (choices.of(256) << 8 | choices.of(256)) % file.len();
         file[place] ^= choices.byte();
     }
@@ -191,11 +149,11 @@ fn column(choices: &mut Choices<'_>) -> Column {
     Column {
         name: NAMES[choices.of(NAMES.len())],
         physical: [BYTE_ARRAY, 1, 2, FIXED, 0, 3, 4, 5, BYTE_ARRAY][choices.of(9)],
-        length: [16, 1, 2, 9, 4096, 0][choices.of(6)],
+        length: [16, 1, 2, 9, 4096, 0][choices.of(if choices.is_wild { 6 } else { 5 })],
         is_optional: choices.of(2) == 0,
-        annotation: if choices.of(2) == 0 { 0 } else { choices.of(23) as i64 },
-        logical: if choices.of(2) == 0 { 0 } else { choices.of(18) as i64 },
-        codec: choices.of(8) as i64,
+        annotation: if choices.of(4) > 0 { 0 } else { choices.of(23) as i64 },
+        logical: if choices.of(4) > 0 { 0 } else { choices.of(18) as i64 },
+        codec: [0, 1, 2, 4, 5, 6, 7, if choices.is_wild { 3 } else { 0 }][choices.of(8)],
     }
 }
 
@@ -203,7 +161,7 @@ fn element(column: &Column, is_long: bool, choices: &mut Choices<'_>) -> Struct 
     let mut element = Struct::new(is_long);
     element.number(1, choices.said(column.physical as i64));
     element.number(2, choices.said(column.length as i64));
-    element.number(3, if choices.is_rare(32) { 2 } else { i64::from(column.is_optional) });
+    element.number(3, if choices.is_wild && choices.is_rare(32) { 2 } else { i64::from(column.is_optional) });
     element.text(4, column.name.as_bytes());
     if column.annotation > 0 {
         element.number(6, column.annotation - 1);
@@ -221,7 +179,7 @@ fn element(column: &Column, is_long: bool, choices: &mut Choices<'_>) -> Struct 
             }
             10 => {
                 kind.head(1, 3);
-                kind.bytes.push([8, 16, 32, 64, 0, 255][choices.of(6)]);
+                kind.byte([8, 16, 32, 64, 0, 255][choices.of(6)]);
                 kind.head(2, 1 + choices.byte() % 2);
             }
             _ => {}
@@ -315,7 +273,7 @@ fn page(
         }
         _ => {
             inner.number(2, choices.said(encoding));
-            inner.number(3, if choices.is_rare(32) { 4 } else { 3 });
+            inner.number(3, if choices.is_wild && choices.is_rare(32) { 4 } else { 3 });
             inner.number(4, 3);
             header.nested(5, inner);
         }
@@ -333,13 +291,13 @@ fn values(column: &Column, count: i64, has_dictionary: bool, choices: &mut Choic
         2 if column.physical == FIXED => 7,
         3 if column.physical > 0 => 9,
         3 if column.physical == 0 => 3,
-        4 if choices.is_rare(4) => choices.of(11) as i64,
+        4 if choices.is_wild && choices.is_rare(4) => choices.of(11) as i64,
         _ => 0,
     };
     let values = match encoding {
         // A run of one index, of as many bits as a byte may say.
         8 => {
-            let mut indexes = vec![[1, 8, 32, 255][choices.of(4)]];
+            let mut indexes = vec![[1, 8, 32, 255][choices.of(if choices.is_wild { 4 } else { 3 })]];
             varint(count.unsigned_abs() << 1, &mut indexes);
             indexes.extend([0; 4]);
             indexes
@@ -366,7 +324,7 @@ fn values(column: &Column, count: i64, has_dictionary: bool, choices: &mut Choic
 }
 
 fn few(count: i64) -> usize {
-    usize::try_from(count.clamp(0, 5000)).unwrap()
+    usize::try_from(count.clamp(0, 100_000)).unwrap()
 }
 
 fn plain(column: &Column, count: i64, choices: &mut Choices<'_>) -> Vec<u8> {
@@ -383,7 +341,7 @@ fn plain(column: &Column, count: i64, choices: &mut Choices<'_>) -> Vec<u8> {
         }
         _ => vec![b'1'; column.length],
     };
-    let most = (1 << 20) / value.len().max(1) + 1;
+    let most = (2 << 20) / value.len().max(1) + 1;
     value.repeat(few(count).min(most))
 }
 
@@ -441,7 +399,11 @@ pub fn first_other(count: i64, first: i64, others: i64, choices: &mut Choices<'_
 
 /// As the codec has it, and how much more it holds than it was given.
 fn compress(codec: i64, page: Vec<u8>, choices: &mut Choices<'_>) -> (Vec<u8>, i64) {
-    let more = if choices.is_rare(8) { [1_usize << 16, 1 << 20, 1 << 24][choices.of(3)] } else { 0 };
+    let more = if choices.is_wild && choices.is_rare(8) {
+        [1_usize << 16, 1 << 20, 1 << 24][choices.of(3)]
+    } else {
+        0
+    };
     let packed = match codec {
         1 => snappy(&page, more),
         2 => gzip(&page, more),
@@ -453,97 +415,4 @@ fn compress(codec: i64, page: Vec<u8>, choices: &mut Choices<'_>) -> (Vec<u8>, i
     // Some say what they hold, some do not.
     let is_told = choices.of(2) == 0;
     (packed, if is_told { more as i64 } else { 0 })
-}
-
-pub fn snappy(page: &[u8], more: usize) -> Vec<u8> {
-    let mut packed = Vec::new();
-    varint((page.len() + more) as u64, &mut packed);
-    for part in page.chunks(1 << 16) {
-        packed.push(61 << 2);
-        packed.extend_from_slice(&u16::try_from(part.len() - 1).unwrap().to_le_bytes());
-        packed.extend_from_slice(part);
-    }
-    // Copies of the byte before.
-    for _ in 0..more / 64 {
-        packed.extend([63 << 2 | 2, 1, 0]);
-    }
-    packed
-}
-
-pub fn gzip(page: &[u8], more: usize) -> Vec<u8> {
-    use std::io::Write as _;
-
-    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    gzip.write_all(page).unwrap();
-    for _ in 0..more >> 16 {
-        gzip.write_all(&[0; 1 << 16]).unwrap();
-    }
-    gzip.finish().unwrap()
-}
-
-/// Parts that are not compressed.
-fn brotli(page: &[u8]) -> Vec<u8> {
-    // The last part is empty, and so is the first of a window of 16 bits.
-    if page.is_empty() {
-        return vec![0x06];
-    }
-    let mut packed = Vec::new();
-    for (number, part) in page.chunks(1 << 16).enumerate() {
-        // A bit for the window, before the first; not the last; four digits; one less than its bytes; not compressed.
-        let head = u32::try_from(part.len() - 1).unwrap() << 3 | 1 << 19;
-        let head = if number == 0 { head << 1 } else { head };
-        packed.extend_from_slice(&head.to_le_bytes()[..3]);
-        packed.extend_from_slice(part);
-    }
-    packed.push(0x03);
-    packed
-}
-
-/// One block: all as it is, then copies of the byte before.
-pub fn lz4(page: &[u8], more: usize) -> Vec<u8> {
-    fn length(mut length: usize, out: &mut Vec<u8>) {
-        while length >= 255 {
-            out.push(255);
-            length -= 255;
-        }
-        out.push(u8::try_from(length).unwrap());
-    }
-    let mut packed = Vec::new();
-    let (first, last) = page.split_at(if more > 0 { page.len() / 2 } else { 0 });
-    if more > 0 && !first.is_empty() {
-        if first.len() < 15 {
-            packed.push(u8::try_from(first.len()).unwrap() << 4 | 0xf);
-        } else {
-            packed.push(0xff);
-            length(first.len() - 15, &mut packed);
-        }
-        packed.extend_from_slice(first);
-        packed.extend([1, 0]);
-        length(more - 19, &mut packed);
-    }
-    if last.len() < 15 {
-        packed.push(u8::try_from(last.len()).unwrap() << 4);
-    } else {
-        packed.push(0xf0);
-        length(last.len() - 15, &mut packed);
-    }
-    packed.extend_from_slice(last);
-    packed
-}
-
-/// Blocks as they are, then blocks of one byte that is repeated.
-pub fn zstd(page: &[u8], more: usize) -> Vec<u8> {
-    const BLOCK: usize = 1 << 17;
-    // A window of 128 KiB, and nothing about what it holds.
-    let mut packed = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38];
-    let mut block = |kind: usize, bytes: usize, content: &[u8]| {
-        packed.extend_from_slice(&(bytes << 3 | kind << 1).to_le_bytes()[..3]);
-        packed.extend_from_slice(content);
-    };
-    page.chunks(BLOCK).for_each(|part| block(0, part.len(), part));
-    for part in (0..more).step_by(BLOCK) {
-        block(1, BLOCK.min(more - part), &[0]);
-    }
-    packed.extend([1, 0, 0]);
-    packed
 }

@@ -20,11 +20,13 @@ use super::spool::Spool;
 use super::{Decoder, ObjectError};
 use crate::record::Places;
 
+mod calendar;
 mod codec;
 mod column;
 mod delta;
 mod fields;
 mod footer;
+mod header;
 mod pages;
 mod thrift;
 mod types;
