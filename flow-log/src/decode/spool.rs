@@ -39,7 +39,7 @@ impl Spool {
                 Ok(0) => break,
                 Ok(count) => {
                     file_bytes += count as u64;
-                    let most = object_bytes.get().saturating_mul(GZIP_RATIO).max(SMALL_BYTES).min(FILE_BYTES);
+                    let most = object_bytes.get().saturating_mul(GZIP_RATIO).clamp(SMALL_BYTES, FILE_BYTES);
                     if file_bytes > most {
                         let reason = if most == FILE_BYTES {
                             "it is larger than 4 GiB".to_owned()
