@@ -57,7 +57,7 @@ impl LeftOut {
 
 impl Poll {
     /// The poll after this one.
-    pub fn next(&mut self) -> Self {
+    pub fn follow(&mut self) -> Self {
         let addressless = std::mem::take(&mut self.addressless);
         Self { addressless, ..Self::default() }
     }
