@@ -375,7 +375,7 @@ fn whatever_a_file_claims_it_takes_no_more() {
     let said = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !IS_QUIET.get() {
-            said(panic)
+            said(panic);
         }
     }));
     IS_QUIET.set(true);
