@@ -97,7 +97,7 @@ $(CARGO_CYCLONEDX):
 # The toolchain is the stable one, which has no sanitizer: what is found are panics, wrong results, hangs and greed for
 # memory. New inputs go to target/fuzz; what is worth keeping is put into fuzz/corpus by hand, where `make unit` reads it.
 fuzz: $(CARGO_FUZZ) ## Feed random bytes to all that reads bytes from outside; make fuzz SECONDS=300 for longer
-	@for target in events object state values; do \
+	@for target in events object parquet state values; do \
 		mkdir -p target/fuzz/$$target && \
 		PATH="$(CURDIR)/$(TOOLS)/bin:$$PATH" cargo fuzz run -D -s none $$target \
 			target/fuzz/$$target fuzz/corpus/$$target -- -max_total_time=$(SECONDS) -max_len=65536 -rss_limit_mb=1024 \

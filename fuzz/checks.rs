@@ -17,6 +17,35 @@ use flow_log::filter::Filter;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+#[allow(dead_code, missing_docs, reason = "each target uses its own")]
+pub mod counting;
+#[allow(dead_code, missing_docs, reason = "each target uses its own")]
+mod maker;
+
+/// A file of Parquet that the bytes choose.
+///
+/// It takes no more memory than it may, and what is sent of it are JSON objects with values.
+pub fn parquet(input: &[u8]) {
+    /// 64 MiB of pages, 16 MiB of description, 16 MiB of an inflater's window, and what is written.
+    const MOST_BYTES: usize = 112 << 20;
+    let file = maker::file(&mut maker::Choices::new(input));
+    let mut json = Vec::new();
+    let peak = counting::peak(|| {
+        let _ = Decoder::default().decode(&*file, |mut block| {
+            json = block.take(3).to_vec();
+            ControlFlow::Continue(())
+        });
+    });
+    assert!(peak < MOST_BYTES, "{} MiB", peak >> 20);
+    let text = json.strip_suffix(b",").unwrap_or(&json);
+    let records: Vec<String> =
+        serde_json::from_slice(&[b"[", text, b"]"].concat()).expect("an array of strings");
+    for record in records {
+        let object: Map<String, Value> = serde_json::from_str(&record).expect("an object");
+        assert!(!object.is_empty() && !record.contains("\\u0000"), "{record}");
+    }
+}
+
 /// An object of the bucket: as it is, or as the text in the gzip of one. The first byte says which, in which form its
 /// records go out, and what is left out.
 ///

@@ -232,7 +232,7 @@ impl Trigger {
     /// Delivers everything new, or a good part of it if there is very much. While one half finds objects, the other
     /// delivers those found.
     async fn poll(&mut self, discovery: &mut Discovery) -> Result<Found, Stopped> {
-        self.poll = Poll::default();
+        self.poll = self.poll.follow();
         self.resting.poll();
         self.progress.poll_begins();
         let (names, named) = mpsc::channel(1_000);

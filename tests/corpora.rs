@@ -11,6 +11,9 @@
 #[path = "../fuzz/checks.rs"]
 mod checks;
 
+#[global_allocator]
+static ALLOCATOR: checks::counting::Counting = checks::counting::Counting;
+
 fn replay(target: &str, check: fn(&[u8])) {
     let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target);
     let mut count = 0;
@@ -29,6 +32,11 @@ fn events_are_read_as_any_reader_of_json_reads_them() {
 #[test]
 fn objects_are_decoded_to_json_strings_however_they_arrive() {
     replay("object", checks::object);
+}
+
+#[test]
+fn parquet_takes_no_more_memory_than_it_may() {
+    replay("parquet", checks::parquet);
 }
 
 #[test]

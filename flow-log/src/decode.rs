@@ -3,6 +3,7 @@
 //!
 //! It runs on a blocking thread.
 
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,6 +102,17 @@ pub enum ObjectError {
         "it is not a flow log: neither its first line nor its columns name fields, and it has not the default format"
     )]
     NotFlowLog,
+    /// Its columns are not those of flow logs.
+    #[error("it is not a VPC flow log: its columns are {columns}")]
+    OtherColumns {
+        /// Some of them.
+        columns: String,
+    },
+    /// It is of a schema that flow logs are turned into.
+    #[error(
+        "it is an OCSF file of Security Lake, not a VPC flow log; send the flow logs as AWS delivers them to S3"
+    )]
+    Ocsf,
     /// A line that is longer than any text has, or the first and too long for a record.
     #[error("it is not a flow log: the line after record {records} is too long")]
     LongLine {
@@ -120,7 +132,9 @@ impl ObjectError {
             Self::Corrupt { .. } => "corrupt",
             Self::Cut { .. } => "cut",
             Self::NotUtf8 | Self::Utf16 => "not utf-8",
-            Self::NotFlowLog | Self::LongLine { .. } => "not a flow log",
+            Self::NotFlowLog | Self::OtherColumns { .. } | Self::Ocsf | Self::LongLine { .. } => {
+                "not a flow log"
+            }
         }
     }
 
@@ -142,26 +156,34 @@ impl Decoder {
         mut source: impl BufRead,
         mut emit: impl FnMut(Block) -> ControlFlow<()>,
     ) -> Result<(), ObjectError> {
-        self.decode_source(Source(&mut source), &mut emit)
+        self.decode_source(Source::new(&mut source, &Cell::new(0)), &mut emit)
     }
 
     fn decode_source(&self, source: Source<'_>, emit: Emit<'_>) -> Result<(), ObjectError> {
+        let taken = source.taken();
         let (start, mut content) = with_start(source)?;
         match Kind::of(&start) {
-            Kind::Gzip => self.decode_gzip(&mut content, 1, emit),
-            kind => self.decode_content(kind, &mut content, emit),
+            Kind::Gzip => self.decode_gzip(&mut content, taken, 1, emit),
+            kind => self.decode_content(kind, &mut content, taken, emit),
         }
     }
 
     /// Decodes gzip; `depth` is 1 if it is in no other gzip.
-    fn decode_gzip(&self, source: &mut dyn BufRead, depth: usize, emit: Emit<'_>) -> Result<(), ObjectError> {
+    fn decode_gzip(
+        &self,
+        source: &mut dyn BufRead,
+        taken: &Cell<u64>,
+        depth: usize,
+        emit: Emit<'_>,
+    ) -> Result<(), ObjectError> {
         let mut inflated = Inflated::new(source);
         let (start, mut content) = with_start(&mut inflated)?;
         match Kind::of(&start) {
             Kind::Gzip if depth < DEPTH => {
-                self.decode_gzip(&mut BufReader::with_capacity(PIECE_BYTES, content), depth + 1, &mut *emit)?;
+                let mut content = BufReader::with_capacity(PIECE_BYTES, content);
+                self.decode_gzip(&mut content, taken, depth + 1, &mut *emit)?;
             }
-            kind => self.decode_content(kind, &mut content, &mut *emit)?,
+            kind => self.decode_content(kind, &mut content, taken, &mut *emit)?,
         }
         if inflated.is_followed() {
             let mut last = Filling::default();
@@ -172,10 +194,16 @@ impl Decoder {
         Ok(())
     }
 
-    fn decode_content(&self, kind: Kind, content: &mut dyn Read, emit: Emit<'_>) -> Result<(), ObjectError> {
+    fn decode_content(
+        &self,
+        kind: Kind,
+        content: &mut dyn Read,
+        taken: &Cell<u64>,
+        emit: Emit<'_>,
+    ) -> Result<(), ObjectError> {
         match kind {
             Kind::Text => text::decode(content, self, emit),
-            Kind::Parquet => self.decode_parquet(content, emit),
+            Kind::Parquet => self.decode_parquet(content, taken, emit),
             Kind::Utf16 => Err(ObjectError::Utf16),
             Kind::Gzip => Err(ObjectError::OtherKind("gzip within gzip within gzip")),
             Kind::Other(kind) => Err(ObjectError::OtherKind(kind)),
@@ -198,9 +226,14 @@ impl Decoder {
         reason.is_none()
     }
 
-    fn decode_parquet(&self, source: impl Read, emit: Emit<'_>) -> Result<(), ObjectError> {
+    fn decode_parquet(
+        &self,
+        source: impl Read,
+        taken: &Cell<u64>,
+        emit: Emit<'_>,
+    ) -> Result<(), ObjectError> {
         let _alone = self.parquet.lock().unwrap_or_else(PoisonError::into_inner);
-        parquet::decode(&Spool::fill(source)?, self, emit)
+        parquet::decode(&Spool::fill(source, taken)?, self, emit)
     }
 }
 

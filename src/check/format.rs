@@ -120,6 +120,8 @@ pub(super) fn undecodable(object: &Object, error: &FetchError) -> Told {
         FetchError::Decode(
             ObjectError::NotFlowLog
             | ObjectError::OtherKind(_)
+            | ObjectError::OtherColumns { .. }
+            | ObjectError::Ocsf
             | ObjectError::NotUtf8
             | ObjectError::Utf16
             | ObjectError::LongLine { .. },

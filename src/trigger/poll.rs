@@ -1,7 +1,7 @@
 //! What a poll did, and what the log says of it: a user must be able to read it, so that of what happens often only the
 //! first is named, and the others are counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flow_log::decode::block::{Fault, Tally};
 
@@ -11,6 +11,8 @@ use crate::s3::Object;
 
 /// Objects of the same trouble that a poll names in the log.
 const NAMED: u64 = 20;
+/// Flow logs that are remembered as named; beyond, one may be named again.
+const REMEMBERED: usize = 10_000;
 
 /// What a poll did.
 #[derive(Default)]
@@ -31,6 +33,8 @@ pub struct Poll {
     followed: u64,
     /// For each flow log with records that tell of others which AWS dropped: such objects, and records in them.
     skip_data: BTreeMap<String, (u64, u64)>,
+    /// The flow logs of which the log said that their records have no addresses, in this poll or before it.
+    addressless: BTreeSet<String>,
 }
 
 /// Records of an object that do not go out, and those that tell of others that AWS dropped.
@@ -41,6 +45,7 @@ pub struct LeftOut {
     first_fault: Option<Fault>,
     skip_data: u64,
     is_followed: bool,
+    lacks_addresses: bool,
 }
 
 impl LeftOut {
@@ -52,10 +57,17 @@ impl LeftOut {
         self.first_fault = self.first_fault.or(tally.first_fault);
         self.is_followed |= tally.followed > 0;
         self.skip_data += u64::from(tally.skip_data);
+        self.lacks_addresses |= tally.lacks_addresses;
     }
 }
 
 impl Poll {
+    /// The poll after this one.
+    pub fn follow(&mut self) -> Self {
+        let addressless = std::mem::take(&mut self.addressless);
+        Self { addressless, ..Self::default() }
+    }
+
     /// An object was read to its end, and this was left out of it.
     pub fn done(&mut self, object: &Object, left_out: &LeftOut) {
         self.objects += 1;
@@ -80,6 +92,9 @@ impl Poll {
                 tracing::warn!(key, "something follows the gzip data of the object, and was left out");
             }
         }
+        if left_out.lacks_addresses {
+            self.lacks_addresses(object.place().flow_log, key);
+        }
         if left_out.skip_data > 0 {
             let (flow_log, records) = (object.place().flow_log, left_out.skip_data);
             let (objects, all_records) = self.skip_data.entry(flow_log.clone()).or_default();
@@ -92,6 +107,21 @@ impl Poll {
                     "AWS dropped records of this flow log (SKIPDATA or INCOMPLETEDATA)"
                 );
             }
+        }
+    }
+
+    /// Says once of a flow log that its records have no addresses.
+    fn lacks_addresses(&mut self, flow_log: String, key: &str) {
+        if self.addressless.contains(&flow_log) {
+            return;
+        }
+        tracing::warn!(
+            flow_log,
+            key,
+            "records of this flow log arrive without addresses: none of its fields is one"
+        );
+        if self.addressless.len() < REMEMBERED {
+            self.addressless.insert(flow_log);
         }
     }
 

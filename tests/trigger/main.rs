@@ -16,6 +16,7 @@ mod kill;
 mod late;
 mod life;
 mod metrics;
+mod parquet;
 mod poison;
 mod ports;
 mod shared;

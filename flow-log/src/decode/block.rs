@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use bytes::Bytes;
 
 use super::super::filter::Reason;
+use super::super::record::Places;
 use super::super::record::json::Object;
 
 /// JSON that makes a block.
@@ -62,6 +63,8 @@ pub struct Tally {
     pub skip_data: u32,
     /// Gzip data after which there is something else, which was left out.
     pub followed: u32,
+    /// Whether the records' fields name no address at all.
+    pub lacks_addresses: bool,
 }
 
 /// What is wrong with a record that cannot be read.
@@ -73,6 +76,8 @@ pub enum Fault {
     NotUtf8,
     /// It is longer than any record.
     Long,
+    /// It has a value that AWS cannot have written, or more of them than a record has.
+    Foreign,
 }
 
 impl Fault {
@@ -82,6 +87,7 @@ impl Fault {
             Self::Values => "it has more or fewer values than its file has fields",
             Self::NotUtf8 => "it is not UTF-8",
             Self::Long => "it is longer than 1 MiB",
+            Self::Foreign => "it has a value that AWS cannot have written, or more than 2 MiB",
         }
     }
 }
@@ -152,7 +158,8 @@ impl Filling {
         // The next one will be about as large; an eighth more spares the copy when it is a little larger.
         let json = Vec::with_capacity(self.json.len() / 8 * 9);
         let marks = Vec::with_capacity(self.marks.len() / 8 * 9);
-        let next = Self { json, marks, from: self.end(), ..Self::default() };
+        let tally = Tally { lacks_addresses: self.tally.lacks_addresses, ..Tally::default() };
+        let next = Self { json, marks, from: self.end(), tally };
         let Self { json, marks, from, tally } = std::mem::replace(self, next);
         Block { json: json.into(), marks, taken: 0, from, tally }
     }
@@ -168,6 +175,16 @@ impl Filling {
     /// The position behind the last record that was read.
     pub fn end(&self) -> u64 {
         self.from + u64::from(self.tally.read)
+    }
+
+    /// The records that follow have these fields.
+    pub(super) fn expect_fields(&mut self, places: &Places) {
+        self.tally.lacks_addresses = places.sources == [None; 2] && places.destinations == [None; 2];
+    }
+
+    /// How many bytes the records have.
+    pub(super) fn bytes(&self) -> usize {
+        self.json.len()
     }
 
     /// Whether it has enough to be handed on.
@@ -191,7 +208,8 @@ impl Filling {
         self.mark();
     }
 
-    /// A record as a JSON object. What `write` leaves unfinished is taken back.
+    /// A record as a JSON object. What `write` leaves unfinished is taken back, and so is an object without a value: that is
+    /// no record.
     pub(super) fn push_object<E>(
         &mut self,
         write: impl FnOnce(&mut Object<'_>) -> Result<(), E>,
@@ -199,6 +217,11 @@ impl Filling {
         let start = self.json.len();
         let mut object = Object::begin(&mut self.json);
         match write(&mut object) {
+            Ok(()) if object.is_empty() => {
+                self.json.truncate(start);
+                self.tally.read += 1;
+                Ok(())
+            }
             Ok(()) => {
                 object.end();
                 self.mark();
@@ -294,6 +317,10 @@ mod tests {
         filling.push_clean(b"1");
         assert_eq!(filling.push_object(|_| Err("no text")), Err("no text"));
         filling.push_object(|_| Ok::<_, ()>(())).unwrap();
-        assert_eq!(filling.finish().take(2), br#""1","{}","#[..]);
+        filling.push_clean(b"2");
+        let mut block = filling.finish();
+        assert_eq!((block.remaining(), block.end()), (2, 3));
+        assert_eq!(block.take(2), br#""1","2","#[..]);
+        assert_eq!(block.position(), 3);
     }
 }

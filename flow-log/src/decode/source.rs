@@ -1,9 +1,28 @@
 //! The bytes of an object as they come. What goes wrong on their way is told from what is wrong with them.
 
+use std::cell::Cell;
 use std::io::{BufRead, ErrorKind, Read, Result};
 
 /// A source of bytes. Its errors are [`SourceError`]s, so that they are known behind the inflater too.
-pub(super) struct Source<'a>(pub(super) &'a mut dyn BufRead);
+pub(super) struct Source<'a> {
+    source: &'a mut dyn BufRead,
+    /// How many bytes were taken of it, for whoever reads what they are inflated to.
+    taken: &'a Cell<u64>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(source: &'a mut dyn BufRead, taken: &'a Cell<u64>) -> Self {
+        Self { source, taken }
+    }
+
+    pub(super) fn taken(&self) -> &'a Cell<u64> {
+        self.taken
+    }
+
+    fn note(&self, count: usize) {
+        self.taken.set(self.taken.get() + count as u64);
+    }
+}
 
 /// An error of the source itself.
 #[derive(Debug, thiserror::Error)]
@@ -17,17 +36,20 @@ fn known(error: std::io::Error) -> std::io::Error {
 
 impl Read for Source<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        self.0.read(buffer).map_err(known)
+        let count = self.source.read(buffer).map_err(known)?;
+        self.note(count);
+        Ok(count)
     }
 }
 
 impl BufRead for Source<'_> {
     fn fill_buf(&mut self) -> Result<&[u8]> {
-        self.0.fill_buf().map_err(known)
+        self.source.fill_buf().map_err(known)
     }
 
     fn consume(&mut self, count: usize) {
-        self.0.consume(count);
+        self.note(count);
+        self.source.consume(count);
     }
 }
 

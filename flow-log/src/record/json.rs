@@ -25,13 +25,16 @@ impl Key {
 #[derive(Debug)]
 pub struct Object<'a> {
     out: &'a mut Vec<u8>,
+    /// Where it begins.
+    start: usize,
 }
 
 impl<'a> Object<'a> {
     /// Begins a record at the end of `out`.
     pub fn begin(out: &'a mut Vec<u8>) -> Self {
+        let start = out.len();
         out.extend_from_slice(b"\"{");
-        Self { out }
+        Self { out, start }
     }
 
     /// Ends it, with a comma behind it.
@@ -58,6 +61,24 @@ impl<'a> Object<'a> {
             escape_twice(value, self.out);
         }
         self.out.extend_from_slice(b"\\\",");
+    }
+
+    /// A number as it stands. It is of a field that is on no list.
+    pub fn number(&mut self, key: &Key, digits: &str) {
+        self.out.extend_from_slice(&key.json);
+        self.out.extend_from_slice(digits.as_bytes());
+        self.out.push(b',');
+    }
+
+    /// How many bytes were written.
+    pub fn bytes(&self) -> usize {
+        self.out.len() - self.start
+    }
+
+    /// Whether nothing was written.
+    pub fn is_empty(&self) -> bool {
+        // Its quote and its brace.
+        self.bytes() == 2
     }
 
     /// A value that came as a number or as true or false. Of a field of text it is written as text.

@@ -49,8 +49,8 @@ fn value(field: &'static str) -> BoxedStrategy<String> {
             any::<std::net::Ipv6Addr>().prop_map(|address| address.to_string()),
         ]
         .boxed(),
-        // Tags carry whatever a user wrote, but for spaces.
-        _ if field.contains("tag") || field == "field-of-next-year" => "[^\\s\u{feff}]{1,12}".boxed(),
+        // Tags carry whatever a user wrote, but for spaces; bytes that are no text are rejected in Parquet.
+        _ if field.contains("tag") || field == "field-of-next-year" => "[^\\s\u{feff}\0]{1,12}".boxed(),
         _ => "[a-z]{2,6}-[0-9a-f]{4}".boxed(),
     };
     // A regional NAT gateway has no interface.
@@ -121,13 +121,16 @@ proptest! {
     fn whatever_the_fields_and_their_order_the_parser_finds_what_the_record_says((header, records) in objects(), form in forms()) {
         let parquet = support::parquet::file(&header, &records, &form);
         for (object, is_text) in [(text(&header, &records), true), (parquet.to_vec(), false)] {
+            // What has no value at all is no record.
+            let has_value = |record: &&String| record.split(' ').any(|value| value != "-");
+            let there: Vec<&String> = records.iter().filter(has_value).collect();
             let sent = events(RecordFormat::Auto, Filter::default(), &object).unwrap();
-            prop_assert_eq!(sent.len(), records.len());
-            for (event, record) in sent.iter().zip(&records) {
+            prop_assert_eq!(sent.len(), there.len());
+            for (event, record) in sent.iter().zip(there.iter().copied()) {
                 prop_assert_eq!(parser::parse(event), Some(parser::expected(&header, record)), "{}", event);
             }
             let json = events(RecordFormat::Json, Filter::default(), &object).unwrap();
-            for (event, record) in json.iter().zip(&records) {
+            for (event, record) in json.iter().zip(there) {
                 prop_assert_eq!(serde_json::from_str::<Value>(event).unwrap(), whole(&header, record));
             }
             let raw = events(RecordFormat::Raw, Filter::default(), &object).unwrap();

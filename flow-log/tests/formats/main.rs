@@ -17,9 +17,11 @@ use support::flowlogs::gzip;
 
 mod any_fields;
 mod blemishes;
+mod columns;
 mod mistakes;
 mod parquet;
 mod records;
+mod types;
 
 /// All blocks of an object.
 pub fn blocks(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<Block>, ObjectError> {

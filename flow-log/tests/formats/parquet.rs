@@ -11,7 +11,7 @@ use support::parser;
 
 use crate::events;
 
-fn fixture(name: &str) -> Vec<u8> {
+pub fn fixture(name: &str) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet");
     std::fs::read(folder.join(name)).unwrap()
 }
@@ -23,7 +23,7 @@ fn records() -> (String, Vec<String>) {
     (header.to_owned(), records.lines().map(str::to_owned).collect())
 }
 
-fn sent(object: &[u8]) -> Vec<String> {
+pub fn sent(object: &[u8]) -> Vec<String> {
     events(RecordFormat::Auto, Filter::default(), object).unwrap()
 }
 

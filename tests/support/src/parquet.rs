@@ -8,6 +8,7 @@ use parquet::basic::{ConvertedType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 use parquet::file::properties::{WriterProperties, WriterVersion};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::Type;
 
 const INT32: [&str; 6] = ["version", "srcport", "dstport", "protocol", "tcp-flags", "traffic-path"];
@@ -136,4 +137,24 @@ fn write<T: DataType>(
     let mut column: SerializedColumnWriter<'_> = group.next_column().unwrap().unwrap();
     column.typed::<T>().write_batch(&values, Some(&levels), None).unwrap();
     column.close().unwrap();
+}
+
+/// A file of columns as a message of Parquet's text form has them, each written by `write`, which is told its place.
+pub fn of_columns(
+    columns: &str,
+    compression: Compression,
+    write: impl Fn(usize, &mut SerializedColumnWriter<'_>),
+) -> Vec<u8> {
+    let schema = parse_message_type(&format!("message flow_log {{ {columns} }}")).unwrap();
+    let properties = WriterProperties::builder().set_compression(compression).build();
+    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema), Arc::new(properties)).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut place = 0;
+    while let Some(mut column) = group.next_column().unwrap() {
+        write(place, &mut column);
+        column.close().unwrap();
+        place += 1;
+    }
+    group.close().unwrap();
+    writer.into_inner().unwrap()
 }

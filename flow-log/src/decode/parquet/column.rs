@@ -2,35 +2,25 @@
 
 use std::sync::Arc;
 
-use parquet::basic::{ConvertedType, Type};
-use parquet::column::page::PageReader;
+use parquet::basic::{Repetition, Type};
 use parquet::column::reader::ColumnReaderImpl;
 use parquet::data_type::{
     BoolType, ByteArray, ByteArrayType, DataType, DoubleType, FixedLenByteArray, FixedLenByteArrayType,
     FloatType, Int32Type, Int64Type, Int96, Int96Type,
 };
 use parquet::errors::{ParquetError, Result};
-use parquet::file::metadata::ColumnChunkMetaData;
-use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::schema::types::{ColumnDescriptor, ColumnPath, Type as Schema};
 
-use super::NotText;
-use crate::decode::spool::Pages;
-use crate::record::fields::Kind;
-use crate::record::json::{Key, Object};
-use crate::record::present;
+use super::footer::Values;
+use super::pages::{Hold, Pages};
+use super::types::Unit;
+use super::value::{Form, Written};
+use crate::record::json::Object;
 
-/// A column of a row group.
-pub(super) struct Column {
-    /// Its name.
-    pub(super) name: String,
-    /// Its name as a key.
-    pub(super) key: Key,
-    /// Its values.
-    pub(super) cells: Box<dyn Cells>,
-}
-
-/// Whether a value could be written, if there was one.
-type Written = std::result::Result<(), NotText>;
+/// The longest of a fixed length that are read: an address has 16 bytes, a large decimal 32.
+const FIXED_BYTES: i32 = 4096;
+/// The day on which 1970 began, as times of 96 bits count them.
+const JULIAN_1970: i64 = 2_440_588;
 
 /// The values of the rows that were read last.
 pub(super) trait Cells {
@@ -39,67 +29,63 @@ pub(super) trait Cells {
     /// The value of a row, if it has one and it is text.
     fn text(&self, row: usize) -> Option<&str>;
     /// Writes the value of a row, if it has one.
-    fn write(&self, row: usize, key: &Key, object: &mut Object<'_>) -> Written;
+    fn write(&self, row: usize, object: &mut Object<'_>) -> Written;
 }
 
-impl Column {
-    /// A column of a row group of `rows` rows; `None` for one that is not a value for each row, but lists or groups.
-    pub(super) fn open(column: &ColumnChunkMetaData, rows: usize, pages: Arc<Pages>) -> Result<Option<Self>> {
-        let described = column.column_descr();
-        if described.path().parts().len() != 1 || described.max_rep_level() > 0 {
-            return Ok(None);
-        }
-        let start = column.dictionary_page_offset().unwrap_or(column.data_page_offset());
-        if start < 0 || column.compressed_size() < 0 {
-            return Err(ParquetError::General("a column lies before the beginning of the file".to_owned()));
-        }
-        let reader = SerializedPageReader::new(Arc::clone(&pages), column, rows, None)?;
-        let opening = Opening { column, reader: Box::new(reader), pages };
-        let cells: Box<dyn Cells> = match described.physical_type() {
-            Type::BOOLEAN => opening.typed::<BoolType>(),
-            Type::INT32 => opening.typed::<Int32Type>(),
-            Type::INT64 => opening.typed::<Int64Type>(),
-            Type::INT96 => opening.typed::<Int96Type>(),
-            Type::FLOAT => opening.typed::<FloatType>(),
-            Type::DOUBLE => opening.typed::<DoubleType>(),
-            Type::BYTE_ARRAY => opening.typed::<ByteArrayType>(),
-            Type::FIXED_LEN_BYTE_ARRAY => opening.typed::<FixedLenByteArrayType>(),
-        };
-        let name = described.name().to_owned();
-        Ok(Some(Self { key: Key::new(&name, Kind::of(&name)), name, cells }))
+/// The values of a column in a row group, written under a name.
+pub(super) fn open(name: &str, values: Values, pages: Pages, hold: Arc<Hold>) -> Result<Box<dyn Cells>> {
+    if values.physical == Type::FIXED_LEN_BYTE_ARRAY && !(1..=FIXED_BYTES).contains(&values.length) {
+        return Err(ParquetError::General("a column has values of a length that is not read".to_owned()));
     }
+    let repetition = if values.is_optional { Repetition::OPTIONAL } else { Repetition::REQUIRED };
+    let schema = Schema::primitive_type_builder(name, values.physical)
+        .with_repetition(repetition)
+        .with_length(values.length)
+        .build()?;
+    let path = ColumnPath::from(name);
+    let described = ColumnDescriptor::new(Arc::new(schema), i16::from(values.is_optional), 0, path);
+    let form = Form::new(name, values.physical, values.length, values.meaning);
+    let opening = Opening { described: Arc::new(described), pages, hold, form };
+    Ok(match values.physical {
+        Type::BOOLEAN => opening.typed::<BoolType>(),
+        Type::INT32 => opening.typed::<Int32Type>(),
+        Type::INT64 => opening.typed::<Int64Type>(),
+        Type::INT96 => opening.typed::<Int96Type>(),
+        Type::FLOAT => opening.typed::<FloatType>(),
+        Type::DOUBLE => opening.typed::<DoubleType>(),
+        Type::BYTE_ARRAY => opening.typed::<ByteArrayType>(),
+        Type::FIXED_LEN_BYTE_ARRAY => opening.typed::<FixedLenByteArrayType>(),
+    })
 }
 
-struct Opening<'a> {
-    column: &'a ColumnChunkMetaData,
-    reader: Box<dyn PageReader>,
-    pages: Arc<Pages>,
+struct Opening {
+    described: Arc<ColumnDescriptor>,
+    pages: Pages,
+    hold: Arc<Hold>,
+    form: Form,
 }
 
-impl Opening<'_> {
+impl Opening {
     fn typed<T: DataType>(self) -> Box<dyn Cells>
     where
         T::T: Cell,
     {
-        use ConvertedType::{UINT_8, UINT_16, UINT_32, UINT_64};
-        let described = self.column.column_descr_ptr();
-        let is_unsigned = matches!(described.converted_type(), UINT_8 | UINT_16 | UINT_32 | UINT_64);
-        let full_level = described.max_def_level();
-        let reader = ColumnReaderImpl::<T>::new(described, self.reader);
+        let full_level = self.described.max_def_level();
+        let reader = ColumnReaderImpl::<T>::new(self.described, Box::new(self.pages));
         let (values, levels) = (Vec::new(), Vec::new());
-        Box::new(Typed { reader, pages: self.pages, values, levels, full_level, is_unsigned })
+        Box::new(Typed { reader, hold: self.hold, values, levels, full_level, form: self.form })
     }
 }
 
 struct Typed<T: DataType> {
     reader: ColumnReaderImpl<T>,
-    pages: Arc<Pages>,
+    hold: Arc<Hold>,
     /// A value for each row, a meaningless one for a row without.
     values: Vec<T::T>,
     /// For each row, the full level if it has a value; empty if all rows have.
     levels: Vec<i16>,
     full_level: i16,
-    is_unsigned: bool,
+    form: Form,
 }
 
 impl<T: DataType> Typed<T> {
@@ -116,7 +102,7 @@ where
     fn read(&mut self, rows: usize) -> Result<()> {
         self.values.clear();
         self.levels.clear();
-        self.pages.release();
+        self.hold.release();
         let (read, present, _) =
             self.reader.read_records(rows, Some(&mut self.levels), None, &mut self.values)?;
         if read < rows {
@@ -137,11 +123,11 @@ where
     }
 
     fn text(&self, row: usize) -> Option<&str> {
-        self.value(row)?.text()
+        self.value(row).filter(|_| self.form.is_text())?.text()
     }
 
-    fn write(&self, row: usize, key: &Key, object: &mut Object<'_>) -> Written {
-        self.value(row).map_or(Ok(()), |value| value.write(key, self.is_unsigned, object))
+    fn write(&self, row: usize, object: &mut Object<'_>) -> Written {
+        self.value(row).map_or(Ok(()), |value| value.write(&self.form, object))
     }
 }
 
@@ -153,57 +139,49 @@ trait Cell {
     }
 
     /// Writes it, if it stands for something.
-    fn write(&self, key: &Key, is_unsigned: bool, object: &mut Object<'_>) -> Written;
+    fn write(&self, form: &Form, object: &mut Object<'_>) -> Written;
 }
 
 impl Cell for bool {
-    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> Written {
-        object.plain(key, self);
-        Ok(())
+    fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
+        form.boolean(*self, object)
     }
 }
 
 impl Cell for i32 {
-    fn write(&self, key: &Key, is_unsigned: bool, object: &mut Object<'_>) -> Written {
-        let value = if is_unsigned { i64::from(self.cast_unsigned()) } else { i64::from(*self) };
-        value.write(key, false, object)
+    fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
+        form.stored_32(*self, object)
     }
 }
 
 impl Cell for i64 {
-    fn write(&self, key: &Key, is_unsigned: bool, object: &mut Object<'_>) -> Written {
-        if is_unsigned {
-            object.plain(key, self.cast_unsigned());
-        } else {
-            object.plain(key, self);
-        }
-        Ok(())
+    fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
+        form.stored(*self, object)
     }
 }
 
-/// A time, in seconds as all times of flow logs.
+/// A time: a day, and nanoseconds of it.
 impl Cell for Int96 {
-    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> Written {
-        object.plain(key, self.to_seconds());
-        Ok(())
+    fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
+        let [low, high, day] = *self.data() else { return Ok(()) };
+        let nanos = (u64::from(high) << 32 | u64::from(low)).cast_signed();
+        let per_second = Unit::Nanos.per_second();
+        let seconds = (i64::from(day) - JULIAN_1970) * 86_400 + nanos.div_euclid(per_second);
+        form.time(seconds, nanos.rem_euclid(per_second), Unit::Nanos, true, object)
     }
 }
 
 impl Cell for f32 {
-    fn write(&self, key: &Key, is_unsigned: bool, object: &mut Object<'_>) -> Written {
-        f64::from(*self).write(key, is_unsigned, object)
+    fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
+        // Integers of up to 24 bits are exact.
+        form.float(f64::from(*self), *self, 16_777_216.0, object)
     }
 }
 
-/// Tools that know no integers without a value make these of them; what is no number stands for no value.
 impl Cell for f64 {
-    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> Written {
-        match format!("{self:.0}").parse::<i64>() {
-            Ok(whole) if self.fract() == 0.0 => object.plain(key, whole),
-            _ if self.is_finite() => object.plain(key, self),
-            _ => {}
-        }
-        Ok(())
+    fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
+        // Integers of up to 53 bits are exact.
+        form.float(*self, *self, 9_007_199_254_740_992.0, object)
     }
 }
 
@@ -212,21 +190,22 @@ impl Cell for ByteArray {
         std::str::from_utf8(self.data()).ok()
     }
 
-    fn write(&self, key: &Key, _: bool, object: &mut Object<'_>) -> Written {
-        let text = Cell::text(self).ok_or(NotText)?;
-        if let Some(value) = present(text) {
-            object.text(key, value, false);
-        }
-        Ok(())
+    fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
+        form.bytes(self.data(), object)
     }
 }
 
 impl Cell for FixedLenByteArray {
     fn text(&self) -> Option<&str> {
-        Cell::text(&**self)
+        std::str::from_utf8(unpadded(self.data())).ok()
     }
 
-    fn write(&self, key: &Key, is_unsigned: bool, object: &mut Object<'_>) -> Written {
-        (**self).write(key, is_unsigned, object)
+    fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
+        form.bytes(if form.is_text() { unpadded(self.data()) } else { self.data() }, object)
     }
+}
+
+/// Text of a fixed length without what fills it up.
+fn unpadded(bytes: &[u8]) -> &[u8] {
+    bytes.get(..bytes.len() - bytes.iter().rev().take_while(|byte| **byte == 0).count()).unwrap_or_default()
 }

@@ -178,6 +178,7 @@ impl<'a> Records<'a> {
             RecordFormat::Auto if layout.is_parsed => Form::LineIfRead,
             RecordFormat::Auto | RecordFormat::Json => Form::Json,
         };
+        self.block.expect_fields(&layout.places);
         self.status = match layout.places.log_status {
             None => Status::Nowhere,
             Some(place) if place + 1 == layout.keys.len() => Status::Last,
