@@ -8,6 +8,8 @@
 )]
 
 mod bad_input;
+mod fair;
+mod folders;
 mod formats;
 mod kill;
 mod late;
