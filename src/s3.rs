@@ -17,10 +17,12 @@ use aws_sdk_s3::config::{
 };
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::types::EncodingType;
 use bytes::{Buf as _, Bytes};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret as _;
 
 use crate::config::ModuleConfiguration;
@@ -236,14 +238,23 @@ impl Store for S3 {
                 .set_start_after(request.start_after.map(str::to_owned))
                 .set_delimiter(request.folded.then(|| "/".to_owned()))
                 .set_continuation_token(request.continued.map(str::to_owned))
+                // A key may hold characters that XML cannot.
+                .encoding_type(EncodingType::Url)
                 .send()
                 .await
                 .map_err(|error| S3Error::from_sdk("list", &self.bucket, request.prefix, &error))?;
+            let is_encoded = listed.encoding_type == Some(EncodingType::Url);
             let next = listed.next_continuation_token.filter(|_| listed.is_truncated.unwrap_or(false));
-            let objects = listed.contents.unwrap_or_default().into_iter().filter_map(object).collect();
-            let folders = listed.common_prefixes.unwrap_or_default();
-            let folders = folders.into_iter().filter_map(|folder| folder.prefix).collect();
-            Ok(Page { objects, folders, next })
+            let objects = listed.contents.unwrap_or_default().into_iter();
+            let objects: Option<Vec<Object>> = objects.map(|listed| object(listed, is_encoded)).collect();
+            let folders = listed.common_prefixes.unwrap_or_default().into_iter();
+            let folders: Option<Vec<String>> =
+                folders.map(|folder| Some(decoded(folder.prefix?, is_encoded))).collect();
+            let page = objects.zip(folders).map(|(objects, folders)| Page { objects, folders, next });
+            page.ok_or_else(|| {
+                let detail = "an entry of the listing has no key or no time".to_owned();
+                S3Error::new("list", &self.bucket, request.prefix, detail, S3Failure::Other)
+            })
         };
         listed.boxed()
     }
@@ -325,13 +336,22 @@ impl Object {
     }
 }
 
-fn object(listed: aws_sdk_s3::types::Object) -> Option<Object> {
+fn object(listed: aws_sdk_s3::types::Object, is_encoded: bool) -> Option<Object> {
     Some(Object {
-        key: listed.key?,
+        key: decoded(listed.key?, is_encoded),
         body_bytes: listed.size.and_then(|size| size.try_into().ok()).unwrap_or(0),
         last_modified: Timestamp::from_second(listed.last_modified?.secs()).ok()?,
         etag: listed.e_tag,
     })
+}
+
+/// A key as it is, if it came in the form that URLs have it.
+fn decoded(key: String, is_encoded: bool) -> String {
+    if !is_encoded || !key.contains(['%', '+']) {
+        return key;
+    }
+    let key = key.replace('+', " ");
+    percent_decode_str(&key).decode_utf8_lossy().into_owned()
 }
 
 /// How far S3's clock is ahead of ours, in seconds, from the `Date` of its answers.

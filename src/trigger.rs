@@ -235,7 +235,8 @@ impl Trigger {
         self.poll = self.poll.follow();
         self.resting.poll();
         self.progress.poll_begins();
-        let (names, named) = mpsc::channel(1_000);
+        // Few, so that it shows soon where nothing can be read.
+        let (names, named) = mpsc::channel(100);
         let (found, delivered) = tokio::join!(discovery.poll(names), self.deliver(named));
         // Whatever ended them, be it the order to stop.
         self.settle().await?;

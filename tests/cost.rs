@@ -33,7 +33,23 @@ struct Measured {
     gets: usize,
 }
 
-async fn measure(prefix: &str, flow_logs: &[FlowLog], days: i64, polls: usize) -> Measured {
+/// What comes while it is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Traffic {
+    /// Nothing new.
+    Idle,
+    /// A new object in every poll.
+    Busy,
+}
+
+async fn measure(
+    prefix: &str,
+    flow_logs: &[FlowLog],
+    days: i64,
+    polls: usize,
+    traffic: Traffic,
+    others: &[String],
+) -> Measured {
     let server = Server::start("AKIAIOSFODNN7EXAMPLE", "secret").await;
     let s3 = server.control();
     s3.create_bucket(BUCKET);
@@ -53,6 +69,7 @@ async fn measure(prefix: &str, flow_logs: &[FlowLog], days: i64, polls: usize) -
     // AWS is some ten minutes behind the traffic.
     let behind = SignedDuration::from_mins(10);
     fill(first, times[0] - behind);
+    others.iter().for_each(|key| s3.put_at(BUCKET, key, "x", first));
     let storage = tempfile::tempdir().unwrap();
     let platform = Platform::start(
         Setup::new(storage.path()).module_secrets(json!({"aws_secret_access_key": "secret"})),
@@ -81,6 +98,11 @@ async fn measure(prefix: &str, flow_logs: &[FlowLog], days: i64, polls: usize) -
             lists.iter().enumerate().filter(|(_, request)| is_lane(request) && begins(request, first));
         starts.map(|(place, _)| place).collect()
     };
+    let mut generator = Generator::new(1);
+    let mut put_new = |time: Timestamp| {
+        let object = generator.object(&flow_logs[0], time, 10);
+        s3.put(BUCKET, &object.key, object.body());
+    };
     let mut calls = Vec::new();
     let mut filled = times[0] - behind;
     for time in times {
@@ -89,7 +111,15 @@ async fn measure(prefix: &str, flow_logs: &[FlowLog], days: i64, polls: usize) -
         filled = time - behind;
         // The first polls at a time learn what is cheapest.
         let before = polls_of(&lists()).len() + 2;
-        let done = eventually(PATIENCE, || polls_of(&lists()).len() > before + polls / times.len()).await;
+        let mut polled = 0;
+        let has_polled = || {
+            let count = polls_of(&lists()).len();
+            if std::mem::replace(&mut polled, count) != count && traffic == Traffic::Busy {
+                put_new(time - behind);
+            }
+            count > before + polls / times.len()
+        };
+        let done = eventually(PATIENCE, has_polled).await;
         assert!(done, "{}", process.stderr().text());
         let starts = polls_of(&lists());
         calls.extend(starts[before..].windows(2).map(|poll| poll[1] - poll[0]));
@@ -144,11 +174,15 @@ async fn a_million_objects_of_two_hundred_flow_logs_cost_150_calls_a_poll_at_mos
         let flow_logs = two_hundred_flow_logs().into_iter();
         let flow_logs: Vec<_> =
             flow_logs.map(|flow_log| if is_hive { flow_log.hive() } else { flow_log }).collect();
-        let measured = measure("AWSLogs/", &flow_logs, 17, 12).await;
+        let traffic = if is_hive { Traffic::Busy } else { Traffic::Idle };
+        let measured = measure("AWSLogs/", &flow_logs, 17, 12, traffic, &[]).await;
         println!("hive: {is_hive}, calls a poll: {:?}, peak: {} KiB", measured.calls, measured.peak_kib);
         assert!(mean(&measured) <= 150.0, "{:?}", measured.calls);
         assert!(measured.peak_kib < 64 * 1024, "{} KiB", measured.peak_kib);
-        assert_eq!(measured.gets, 0, "nothing of the past is read");
+        match traffic {
+            Traffic::Idle => assert_eq!(measured.gets, 0, "nothing of the past is read"),
+            Traffic::Busy => assert!(measured.gets >= measured.calls.len(), "something is new in every poll"),
+        }
     }
 }
 
@@ -157,11 +191,22 @@ async fn a_million_objects_of_two_hundred_flow_logs_cost_150_calls_a_poll_at_mos
 async fn a_single_flow_log_costs_little_more_than_a_call_a_poll() {
     let flow_log = FlowLog::new("111111111111", "eu-west-3", "fl-0a");
     let flow_logs = std::slice::from_ref(&flow_log);
+    // Folders that hold no flow logs, and folders that might.
+    let others: Vec<String> = (0..365).map(|day| format!("reports-{day:03}/of/the/day.csv")).collect();
     let prefixes = ["", "AWSLogs/", "AWSLogs/111111111111/vpcflowlogs/eu-west-3/"];
-    let measured = prefixes.map(|prefix| measure(prefix, flow_logs, 17, 60));
-    for (prefix, measured) in prefixes.iter().zip(futures_util::future::join_all(measured).await) {
-        println!("prefix {prefix:?}, calls a poll: {:.3}, peak: {} KiB", mean(&measured), measured.peak_kib);
-        assert!(mean(&measured) <= 1.2, "{:?}", measured.calls);
+    let cases = [Traffic::Idle, Traffic::Busy].map(|traffic| prefixes.map(|prefix| (prefix, traffic)));
+    let cases = cases.as_flattened();
+    let measured =
+        cases.iter().map(|(prefix, traffic)| measure(prefix, flow_logs, 17, 60, *traffic, &others));
+    for ((prefix, traffic), measured) in cases.iter().zip(futures_util::future::join_all(measured).await) {
+        let is_busy = *traffic == Traffic::Busy;
+        println!(
+            "prefix {prefix:?}, busy: {is_busy}, calls a poll: {:.3}, peak: {} KiB",
+            mean(&measured),
+            measured.peak_kib
+        );
+        assert!(mean(&measured) <= 1.2, "{prefix:?}, busy: {is_busy}: {:?}", measured.calls);
+        assert!(!is_busy || measured.gets >= measured.calls.len(), "something is new in every poll");
     }
 }
 
@@ -169,7 +214,7 @@ async fn a_single_flow_log_costs_little_more_than_a_call_a_poll() {
 async fn a_folder_of_fifty_thousand_keys_a_day_costs_two_calls_a_flow_log_at_most() {
     let flow_logs: Vec<_> =
         (0..174).map(|id| FlowLog::new("111111111111", "eu-west-3", &format!("fl-0{id:03}"))).collect();
-    let measured = measure("AWSLogs/", &flow_logs, 3, 12).await;
+    let measured = measure("AWSLogs/", &flow_logs, 3, 12, Traffic::Idle, &[]).await;
     println!("calls a poll: {:?}, peak: {} KiB", measured.calls, measured.peak_kib);
     assert!(mean(&measured) <= 1.0 + 2.0 * 174.0, "{:?}", measured.calls);
 }

@@ -13,6 +13,9 @@ const START_BYTES: u64 = 64 * 1024;
 /// AWS publishes every five minutes and is ten behind. An object that is older than this shows that nothing comes.
 const OLD: SignedDuration = SignedDuration::from_hours(1);
 
+/// Folders that cannot be listed and are named.
+const NAMED: usize = 3;
+
 /// Puts a refusal of S3 into words. `denied` is what to do where a policy does not allow it.
 pub(super) fn refused(error: &S3Error, denied: String) -> Told {
     let advice = match error.failure() {
@@ -73,8 +76,13 @@ pub(super) async fn list(bucket: &Bucket, trigger: &TriggerConfiguration) -> Ste
     };
     let objects: u64 = survey.logs.values().map(|log| log.objects).sum();
     let mut told = if objects == 0 {
-        let advice = "look whether the flow log is active and delivers to this bucket (AWS needs some 10 minutes), and \
-                      whether the prefix is right";
+        let advice = if survey.has_more_folders {
+            "set the prefix to the folder that holds AWSLogs/, or the flow logs: there is more below this one than was \
+             looked through"
+        } else {
+            "look whether the flow log is active and delivers to this bucket (AWS needs some 10 minutes), and whether \
+             the prefix is right"
+        };
         let other = survey.other.as_ref().map(|other| format!("; there are other things, such as {other}"));
         Told::warning(
             format!("allowed, but there is no flow log {below}{}", other.unwrap_or_default()),
@@ -90,7 +98,7 @@ pub(super) async fn list(bucket: &Bucket, trigger: &TriggerConfiguration) -> Ste
             _ if survey.loose.is_some() => String::new(),
             (1, _) => " in 1 folder of account and region".to_owned(),
             (lanes, looked) if looked < lanes => {
-                let least = if survey.has_more_lanes { "at least " } else { "" };
+                let least = if survey.has_more_folders { "at least " } else { "" };
                 format!(" in {looked} of {least}{lanes} folders of account and region")
             }
             (lanes, _) => format!(" in {lanes} folders of account and region"),
@@ -103,7 +111,15 @@ pub(super) async fn list(bucket: &Bucket, trigger: &TriggerConfiguration) -> Ste
                       poll lists everything";
         told = told.but(reason, advice);
     }
-    let told = told.with("looked_into", survey.looked);
+    for (folder, error) in survey.refused.iter().take(NAMED) {
+        let advice = format!(
+            "allow s3:ListBucket on arn:aws:s3:::{} with the prefix {folder}* to the account's user, or set a prefix \
+             that leaves it out",
+            bucket.name()
+        );
+        told = told.but(format!("what is in {folder} is not delivered: {}", error.what()), advice);
+    }
+    let told = told.with("looked_into", survey.looked).with("refused", survey.refused.len());
     let told =
         told.with("objects", objects).with("folders", survey.lanes).with("is_complete", !survey.is_cut);
     Ok((told.with("calls", survey.calls), survey))

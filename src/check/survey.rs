@@ -10,9 +10,9 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::s3::{Bucket, ListRequest, Object, Page, S3Error};
+use crate::s3::{Bucket, ListRequest, Object, Page, S3Error, S3Failure};
 use crate::trigger::discover::lane::{Lane, is_flow_log};
-use crate::trigger::discover::walk::{Layout, Pages, walk};
+use crate::trigger::discover::walk::{Pages, Walk};
 use crate::trigger::place::{Day, LogName};
 
 /// Calls in all, and those of them that look for folders.
@@ -37,8 +37,10 @@ pub(super) struct Survey {
     pub(super) lanes: usize,
     /// See above.
     pub(super) looked: usize,
-    /// Whether there may be more folders than were found.
-    pub(super) has_more_lanes: bool,
+    /// Whether there are folders that were not looked into.
+    pub(super) has_more_folders: bool,
+    /// Folders that cannot be listed, each with why.
+    pub(super) refused: Vec<(String, S3Error)>,
     /// Why the trigger lists the prefix whole, if it does.
     pub(super) loose: Option<String>,
     /// Whether there is more than was listed.
@@ -100,7 +102,8 @@ struct Lister<'a> {
     calls: AtomicUsize,
     limit: usize,
     is_cut: AtomicBool,
-    other: Mutex<Option<String>>,
+    /// Folders that cannot be listed, each with why.
+    refused: Mutex<Vec<(String, S3Error)>>,
 }
 
 impl Lister<'_> {
@@ -127,21 +130,26 @@ impl Lister<'_> {
         self.calls() < self.limit
     }
 
-    /// The folders below a prefix, or where it stands; remembers something that is there.
-    async fn look(&self, request: ListRequest<'_>) -> Result<Page, S3Error> {
-        let page = self.list(request).await?;
-        let something = page.folders.first().or(page.objects.first().map(|object| &object.key));
-        if let Some(something) = something {
-            *self.other.lock().unwrap_or_else(PoisonError::into_inner) = Some(something.clone());
+    /// The same; `None` for a folder that cannot be listed, which is noted.
+    async fn look(&self, request: ListRequest<'_>) -> Result<Option<Page>, S3Error> {
+        match self.list(request).await {
+            Ok(page) => Ok(Some(page)),
+            Err(error) if matches!(error.failure(), S3Failure::Denied | S3Failure::Other) => {
+                let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+                if refused.iter().all(|(folder, _)| folder != request.prefix) {
+                    refused.push((request.prefix.to_owned(), error));
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
-        Ok(page)
     }
 }
 
 impl Pages for Lister<'_> {
     type Error = S3Error;
 
-    fn page<'a>(&'a self, request: ListRequest<'a>) -> BoxFuture<'a, Result<Page, S3Error>> {
+    fn page<'a>(&'a self, request: ListRequest<'a>) -> BoxFuture<'a, Result<Option<Page>, S3Error>> {
         self.look(request).boxed()
     }
 }
@@ -160,14 +168,22 @@ pub(super) async fn survey(bucket: &Bucket, prefix: &str) -> Result<Survey, S3Er
         calls: AtomicUsize::default(),
         limit: WALK_CALLS,
         is_cut: AtomicBool::default(),
-        other: Mutex::default(),
+        refused: Mutex::default(),
     };
     let mut survey = Survey::default();
-    let Layout { lanes, loose, .. } = walk(&lister, prefix).await?;
-    lister.limit = if loose.is_some() { lister.calls() + LOOSE_CALLS } else { CALLS };
+    let mut walk = Walk::new(prefix);
+    while walk.is_first_round() && lister.has_calls() {
+        walk.step(&lister).await?;
+    }
+    survey.has_more_folders = walk.is_first_round();
+    if survey.has_more_folders {
+        lister.cut();
+    }
+    survey.loose = walk.loose().map(|key| format!("{key} is in no folder that AWS uses"));
+    lister.limit = if survey.loose.is_some() { lister.calls() + LOOSE_CALLS } else { CALLS };
+    let lanes = walk.lanes();
     survey.lanes = lanes.len();
-    survey.has_more_lanes = lister.is_cut.load(Ordering::Relaxed);
-    if loose.is_some() {
+    if survey.loose.is_some() {
         let everything = Listing { prefix: prefix.to_owned(), start: String::new(), next: None };
         survey.turns(&lister, vec![everything], prefix).await?;
     } else {
@@ -182,12 +198,19 @@ pub(super) async fn survey(bucket: &Bucket, prefix: &str) -> Result<Survey, S3Er
             }
         }
     }
-    survey.loose = loose;
     survey.is_cut = lister.is_cut.into_inner();
     survey.calls = lister.calls.into_inner();
-    survey.other =
-        lister.other.into_inner().unwrap_or_else(PoisonError::into_inner).filter(|_| survey.logs.is_empty());
-    Ok(survey)
+    survey.refused = lister.refused.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !survey.logs.is_empty() {
+        return Ok(survey);
+    }
+    match survey.refused.pop() {
+        Some((_, error)) => Err(error),
+        None => {
+            survey.other = walk.other().map(str::to_owned);
+            Ok(survey)
+        }
+    }
 }
 
 impl Survey {
@@ -210,7 +233,7 @@ impl Survey {
             self.looked += 1;
             let mut listing =
                 Listing { prefix: within(lane, prefix), start: lane.day_folder(Day::of(since)), next: None };
-            let page = listing.page(lister).await?;
+            let Some(page) = listing.page(lister).await? else { continue };
             let is_hourly = page.objects.last().is_some_and(|object| lane.is_hourly(&object.key));
             if page.next.is_some() && is_hourly {
                 // The hours before need not be listed.
@@ -237,7 +260,7 @@ impl Survey {
         while !listings.is_empty() && lister.has_calls() {
             let mut more = Vec::new();
             for mut listing in listings {
-                let page = listing.page(lister).await?;
+                let Some(page) = listing.page(lister).await? else { continue };
                 listing.next.clone_from(&page.next);
                 self.take(page, prefix);
                 if listing.next.is_some() {
@@ -258,7 +281,7 @@ impl Survey {
         self.since = None;
         loop {
             let request = ListRequest { prefix: &folder, folded: true, ..ListRequest::default() };
-            let page = lister.look(request).await?;
+            let Some(page) = lister.look(request).await? else { return Ok(()) };
             let last = page.folders.last().cloned();
             if last.is_none() && page.next.is_some() {
                 lister.cut();
@@ -285,14 +308,14 @@ impl Survey {
 }
 
 impl Listing {
-    async fn page(&self, lister: &Lister<'_>) -> Result<Page, S3Error> {
+    async fn page(&self, lister: &Lister<'_>) -> Result<Option<Page>, S3Error> {
         let request = ListRequest {
             prefix: &self.prefix,
             start_after: Some(self.start.as_str()).filter(|start| !start.is_empty()),
             continued: self.next.as_deref(),
             folded: false,
         };
-        lister.list(request).await
+        lister.look(request).await
     }
 }
 

@@ -1,66 +1,50 @@
 //! Finds the objects that are to be delivered. What a poll costs grows with the number of accounts and regions and with
 //! what is new, not with what the bucket holds:
 //!
-//! - [`walk`] finds the lanes, the folders of an account and region, and is repeated now and then;
+//! - [`walk`] finds the lanes, the folders of an account and region, and what else there may be: all of it once at the
+//!   start, then a step now and then;
 //! - each poll lists each lane from the start of the window of late arrival on, across its days;
 //! - [`sweep`] looks through what is older, a little at every poll.
 //!
-//! A prefix that holds flow logs in other folders than AWS uses is listed whole at every poll.
+//! A prefix that holds flow logs in other folders than AWS uses is listed whole at every poll. A folder that cannot be
+//! listed rests ([`lister`]), and no lane waits for what is found in another ([`names`]).
 
+mod explore;
 pub mod lane;
+pub mod lister;
+pub mod names;
 pub mod sweep;
 pub mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use self::lane::{Lane, is_flow_log};
+use self::lister::Lister;
+use self::names::{NAMED, Names};
 use self::sweep::Sweep;
-use self::walk::Pages;
+use self::walk::Walk;
 use super::checkpoint::Change;
-use super::commit::{Ledger, until_listed};
+use super::commit::Ledger;
 use super::deliver::Delivery;
 use super::place::{Day, LogName};
 use super::progress::Progress;
 use crate::config::TriggerConfiguration;
-use crate::s3::{Bucket, ListRequest, Object, Page};
+use crate::s3::{Bucket, ListRequest, Object};
 use crate::shutdown::Stopped;
 
-/// Objects that one poll names: then it ends, so that what was delivered can be noted, and the next begins at once.
-const NAMED: usize = 5_000;
-/// Of the calls that the lanes cost, the share that walks may cost on top while nothing is new; and how many calls a
-/// poll that is at most.
-const WALK_SHARE: f64 = 0.08;
+/// What a lane may name at least, however many there are, before the next has its turn.
+const SHARE: usize = 20;
+/// Of the calls that the lanes cost, the share that the walk may cost on top; and how many calls a poll that is at most.
+const WALK_SHARE: f64 = 0.06;
 const WALK_CALLS: f64 = 2.0;
-/// The same for the sweep: a bucket with a million objects is swept in some hours.
+/// Calls that a walk may be ahead of that, after the first polls that find something: there may be more in new folders.
+const WALK_AHEAD: usize = 4;
+/// The same for the sweep as for the walk: a bucket with a million objects is swept in some hours.
 const SWEEP_SHARE: f64 = 0.1;
 const SWEEP_CALLS: f64 = 4.0;
-
-/// Lists the bucket, for as long as it takes to get an answer.
-#[derive(Debug)]
-pub struct Lister {
-    bucket: Bucket,
-    delivery: Delivery,
-}
-
-impl Lister {
-    /// One page.
-    async fn list(&self, request: ListRequest<'_>) -> Result<Page, Stopped> {
-        until_listed(&self.delivery, async || self.bucket.list(request).await).await
-    }
-}
-
-impl Pages for Lister {
-    type Error = Stopped;
-
-    fn page<'a>(&'a self, request: ListRequest<'a>) -> BoxFuture<'a, Result<Page, Stopped>> {
-        self.list(request).boxed()
-    }
-}
 
 /// What is known of the bucket's folders, and where the slow work stands.
 #[derive(Debug)]
@@ -71,7 +55,12 @@ pub struct Discovery {
     window: SignedDuration,
     ledger: Ledger,
     progress: Progress,
-    lanes: BTreeSet<Lane>,
+    walk: Walk,
+    /// The lanes and layouts that the log has told of.
+    told: BTreeSet<Lane>,
+    is_told: bool,
+    /// The lane that is listed first in the next poll.
+    turn: Option<Lane>,
     /// Lanes whose days have folders for hours.
     hourly: BTreeSet<Lane>,
     /// The flow log of each lane that sorts first, of those whose days have no such folders.
@@ -86,9 +75,11 @@ pub struct Discovery {
     /// Whether only a listing of everything finds all flow logs.
     is_loose: bool,
     sweep: Sweep,
-    /// What the next walk may cost by now, and what the last one did: it is repeated when it is paid for.
+    /// Polls so far.
+    polls: u64,
+    /// What the walk may cost by now.
     walk_credit: f64,
-    walk_cost: f64,
+    walk_ahead: usize,
     /// What the sweep may cost by now.
     sweep_credit: f64,
     /// For each lane that the poll under way got through: the day before which all is named.
@@ -114,12 +105,15 @@ impl Discovery {
         progress: Progress,
     ) -> Self {
         Self {
-            lister: Lister { bucket, delivery },
+            lister: Lister::new(bucket, delivery, configuration.frequency),
             prefix: configuration.prefix.clone(),
             window: configuration.late_window,
             ledger,
             progress,
-            lanes: BTreeSet::new(),
+            walk: Walk::new(&configuration.prefix),
+            told: BTreeSet::new(),
+            is_told: false,
+            turn: None,
             hourly: BTreeSet::new(),
             first: BTreeMap::new(),
             long: BTreeSet::new(),
@@ -127,8 +121,9 @@ impl Discovery {
             is_busy: false,
             is_loose: false,
             sweep: Sweep::default(),
+            polls: 0,
             walk_credit: 0.0,
-            walk_cost: 0.0,
+            walk_ahead: WALK_AHEAD,
             sweep_credit: 0.0,
             floors: Vec::new(),
         }
@@ -136,34 +131,37 @@ impl Discovery {
 
     /// Names what is new. Ends early at the order to stop, or when nobody takes names any more.
     pub async fn poll(&mut self, names: mpsc::Sender<Object>) -> Result<Found, Stopped> {
-        self.floors.clear();
-        let mut named = Named { names, left: NAMED, progress: self.progress.clone() };
-        if self.is_busy || self.lanes.is_empty() || self.walk_credit >= self.walk_cost {
+        self.polls += 1;
+        let mut names = Names::new(names, self.progress.clone(), self.polls);
+        let calls = loop {
+            self.floors.clear();
+            self.lister.begin();
             self.walk().await?;
-        }
-        if std::mem::take(&mut self.is_busy) {
-            self.sweep_credit = self.sweep_credit.max(1.0);
-        }
-        let mut calls = 0.0;
-        if self.is_loose {
-            let prefix = self.prefix.clone();
-            let everything = ListRequest { prefix: &prefix, ..ListRequest::default() };
-            calls += self.list(everything, None, &mut named).await?;
-        }
-        for lane in if self.is_loose { BTreeSet::new() } else { self.lanes.clone() } {
-            calls += self.list_lane(&lane, &mut named).await?;
-        }
+            if self.is_loose || !self.walk.lanes().is_empty() {
+                // That there are folders is no comfort where no flow log can be listed.
+                self.lister.begin();
+            }
+            let calls = self.list_all(&mut names).await?;
+            if !self.lister.is_shut_out().await? {
+                break calls;
+            }
+            self.walk_credit = self.walk_credit.max(1.0);
+        };
         self.walk_credit += (calls * WALK_SHARE).min(WALK_CALLS);
         self.sweep_credit += (calls * SWEEP_SHARE).min(SWEEP_CALLS);
-        while !self.is_loose && self.sweep_credit >= 1.0 && named.left > 0 {
+        while !self.is_loose && self.sweep_credit >= 1.0 && names.left() > 0 {
             self.sweep_credit -= 1.0;
-            let stragglers = self.sweep.step(&self.lanes, &self.prefix, &self.lister, &self.ledger).await?;
-            for object in stragglers.into_iter().filter(|object| !self.progress.rests(object)) {
-                named.name(object).await?;
+            let lanes = self.walk.lanes();
+            let stragglers = self.sweep.step(lanes, &self.prefix, &self.lister, &self.ledger).await?;
+            for object in stragglers {
+                if names.is_new(&object) {
+                    names.name(object).await?;
+                }
             }
         }
-        self.is_busy = named.left < NAMED;
-        Ok(if named.left > 0 { Found::Everything } else { Found::Some })
+        names.name_again().await?;
+        self.is_busy = names.is_used();
+        Ok(if names.has_more() { Found::Some } else { Found::Everything })
     }
 
     /// Everything that the poll named is done, or noted as troubled: notes which days need no look any more.
@@ -175,7 +173,7 @@ impl Discovery {
                 changes.push(Change::floor(&folder, day));
             }
         }
-        let known = self.lanes.iter().map(|lane| floor(lane.folder())).min().flatten();
+        let known = self.walk.lanes().iter().map(|lane| floor(lane.folder())).min().flatten();
         if let Some(lowest) = known.filter(|_| !self.is_loose) {
             let closable = self.ledger.look(|checkpoint| checkpoint.closable(lowest));
             changes.extend(closable.into_iter().map(Change::closed));
@@ -183,28 +181,62 @@ impl Discovery {
         if changes.is_empty() { Ok(()) } else { self.ledger.change(&changes).await }
     }
 
-    async fn walk(&mut self) -> Result<(), Stopped> {
-        let layout = walk::walk(&self.lister, &self.prefix).await?;
-        self.walk_credit = 0.0;
-        self.walk_cost = layout.calls;
-        if let Some(reason) = layout.loose.as_ref().filter(|_| !self.is_loose) {
-            tracing::warn!(
-                prefix = self.prefix,
-                reason,
-                "every poll lists all objects below the prefix, at the price of a LIST call for each 1000; \
-                 a prefix whose flow logs are in the folders that AWS puts them into costs less"
-            );
+    /// Lists all that may hold something new. Gives the number of calls.
+    async fn list_all(&mut self, names: &mut Names) -> Result<f64, Stopped> {
+        let mut calls = 0.0;
+        if self.is_loose {
+            let prefix = self.prefix.clone();
+            let everything = ListRequest { prefix: &prefix, ..ListRequest::default() };
+            let listed = self.list(everything, None, NAMED, names).await?;
+            calls += listed.calls;
+            match listed.end {
+                End::Whole if !listed.is_loose => {
+                    tracing::info!(
+                        "all flow logs are in the folders that AWS uses, and these alone are listed again"
+                    );
+                    self.walk.is_not_loose();
+                    return Ok(calls);
+                }
+                End::Whole | End::Full(_) => return Ok(calls),
+                // A policy may allow the folders one by one.
+                End::Unlisted => {}
+            }
         }
-        for lane in layout.lanes.difference(&self.lanes) {
-            tracing::info!(folder = lane.folder(), "found the flow logs of an account and region");
+        let mut lanes: Vec<Lane> = self.walk.lanes().iter().cloned().collect();
+        let first = self.turn.take().map_or(0, |turn| lanes.partition_point(|lane| *lane < turn));
+        let count = lanes.len();
+        lanes.rotate_left(first % count.max(1));
+        // The next poll begins with the lane that this one does not reach, or else with the second.
+        self.turn = lanes.get(1).cloned();
+        let share = (NAMED / count.max(1)).max(SHARE);
+        let mut more = Vec::new();
+        for lane in lanes {
+            if names.left() == 0 {
+                self.turn = Some(lane);
+                break;
+            }
+            let listed = self.list_lane(&lane, None, share, names).await?;
+            calls += listed.calls;
+            if let End::Full(after) = listed.end {
+                more.push((lane, after));
+            }
         }
-        self.is_loose = layout.loose.is_some();
-        self.lanes = layout.lanes;
-        Ok(())
+        for (lane, after) in more {
+            if names.left() > 0 {
+                calls += self.list_lane(&lane, Some(&after), NAMED, names).await?.calls;
+            }
+        }
+        Ok(calls)
     }
 
-    /// Lists a lane from the first day on that may hold something new. Gives the number of calls.
-    async fn list_lane(&mut self, lane: &Lane, named: &mut Named) -> Result<f64, Stopped> {
+    /// Lists a lane from the first day on that may hold something new, or after a key; names `share` objects at most.
+    async fn list_lane(
+        &mut self,
+        lane: &Lane,
+        after: Option<&str>,
+        share: usize,
+        names: &mut Names,
+    ) -> Result<Listed, Stopped> {
         let window_start = self.window_start();
         let window_day = Day::of(window_start);
         let (floor, first) = self
@@ -230,56 +262,66 @@ impl Discovery {
         };
         let inner = Some(self.prefix.as_str()).filter(|prefix| prefix.len() > lane.folder().len());
         let prefix = inner.unwrap_or(lane.folder()).to_owned();
-        let request = ListRequest { prefix: &prefix, start_after: Some(&start), ..ListRequest::default() };
-        let calls = self.list(request, Some(lane), named).await?;
-        if calls > 1.0 {
+        let start = after.unwrap_or(&start);
+        let request = ListRequest { prefix: &prefix, start_after: Some(start), ..ListRequest::default() };
+        let listed = self.list(request, Some(lane), share, names).await?;
+        if listed.calls > 1.0 {
             self.long.insert(lane.clone());
         }
-        if named.left > 0 {
+        if matches!(listed.end, End::Whole) {
             self.floors
                 .push((lane.folder().to_owned(), floor.map_or(window_day, |floor| floor.max(window_day))));
         }
-        Ok(calls)
+        Ok(listed)
     }
 
-    /// Lists to the end, or until enough is named. Gives the number of calls.
+    /// Lists to the end, or until `share` objects are named or no more may be.
     async fn list(
         &mut self,
         request: ListRequest<'_>,
         lane: Option<&Lane>,
-        named: &mut Named,
-    ) -> Result<f64, Stopped> {
-        let mut calls = 0.0;
+        share: usize,
+        names: &mut Names,
+    ) -> Result<Listed, Stopped> {
+        let least = names.left().saturating_sub(share);
+        let mut listed = Listed { calls: 0.0, end: End::Whole, is_loose: false };
         let mut continued = None;
-        while named.left > 0 {
+        let mut before = request.start_after.unwrap_or_default().to_owned();
+        loop {
             let page = self.lister.list(ListRequest { continued: continued.as_deref(), ..request }).await?;
-            calls += 1.0;
+            listed.calls += 1.0;
+            let Some(page) = page else {
+                return Ok(Listed { end: End::Unlisted, ..listed });
+            };
             for object in page.objects {
-                if let Some(lane) = lane {
-                    self.learn(lane, &object.key);
+                match lane {
+                    Some(lane) => self.learn(lane, &object.key),
+                    None => listed.is_loose |= is_loose(&object, &self.prefix),
                 }
-                let is_new = || {
-                    self.ledger.look(|checkpoint| checkpoint.wants(&object)) && !self.progress.rests(&object)
-                };
-                if object.body_bytes == 0 || !is_flow_log(&object.key, &self.prefix) || !is_new() {
+                let previous = std::mem::replace(&mut before, object.key.clone());
+                let is_wanted = || self.ledger.look(|checkpoint| checkpoint.wants(&object));
+                if object.body_bytes == 0
+                    || !is_flow_log(&object.key, &self.prefix)
+                    || !is_wanted()
+                    || !names.is_new(&object)
+                {
                     continue;
                 }
-                if named.left == 0 {
+                if names.left() == least {
                     // What is before this day was named whole.
                     let day = lane.and_then(|lane| lane.day_of(&object.key));
                     if let (Some(lane), Some(day)) = (lane, day.filter(|day| *day < self.window_day())) {
                         self.floors.push((lane.folder().to_owned(), day));
                     }
-                    return Ok(calls);
+                    return Ok(Listed { end: End::Full(previous), ..listed });
                 }
-                named.name(object).await?;
+                names.name(object).await?;
             }
             continued = page.next;
             if continued.is_none() {
-                break;
+                return Ok(listed);
             }
         }
-        Ok(calls)
     }
 
     /// Notes what a key tells of its lane.
@@ -305,17 +347,25 @@ impl Discovery {
     }
 }
 
-/// Where objects are named.
-struct Named {
-    names: mpsc::Sender<Object>,
-    left: usize,
-    progress: Progress,
+/// What a listing came to.
+struct Listed {
+    calls: f64,
+    end: End,
+    /// Whether a flow log lies in no lane, where all lanes were listed together.
+    is_loose: bool,
 }
 
-impl Named {
-    async fn name(&mut self, object: Object) -> Result<(), Stopped> {
-        self.left = self.left.saturating_sub(1);
-        self.progress.found(&object);
-        self.names.send(object).await.map_err(|_| Stopped)
-    }
+/// How a listing ended.
+enum End {
+    /// With the last key.
+    Whole,
+    /// With this one: no more may be named.
+    Full(String),
+    /// The folder cannot be listed now: what it holds is not known.
+    Unlisted,
+}
+
+/// Whether an object is a flow log that lies in no lane.
+fn is_loose(object: &Object, prefix: &str) -> bool {
+    object.body_bytes > 0 && Lane::around(&object.key).is_none() && is_flow_log(&object.key, prefix)
 }

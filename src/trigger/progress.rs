@@ -12,7 +12,7 @@ use self::slots::Slots;
 use super::batch::Cover;
 use super::checkpoint::seen::Fingerprint;
 use super::place::LogName;
-use super::resting::{RESTING, Resting};
+use super::resting::{RESTING, Resting, Standing};
 use crate::platform::metrics::{FlowLog, Metrics};
 use crate::s3::Object;
 
@@ -51,9 +51,9 @@ impl Progress {
         self.show_waiting(&state);
     }
 
-    /// Whether an object rests after a failure.
-    pub fn rests(&self, object: &Object) -> bool {
-        self.resting.contains(object)
+    /// Whether an object is new, or rests after a failure.
+    pub fn standing(&self, object: &Object) -> Standing {
+        self.resting.standing(object)
     }
 
     /// An object was found that is to be delivered.

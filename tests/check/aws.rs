@@ -208,6 +208,68 @@ async fn what_is_no_flow_log_is_told() {
 }
 
 #[tokio::test]
+async fn a_folder_that_cannot_be_listed_is_told_and_the_others_are_looked_at() {
+    for folder in
+        ["AWSLogs/222222222222/vpcflowlogs/", "AWSLogs/222222222222/vpcflowlogs/eu-west-3/", "AWSLogs/o-1/"]
+    {
+        let mut world = World::new().await;
+        let healthy = world.generator.flow_log("111111111111", "eu-west-3");
+        let denied = world.generator.flow_log("222222222222", "eu-west-3");
+        world.an_hour_of(&healthy, 10);
+        world.an_hour_of(&denied, 10);
+        world.s3.put(BUCKET, "AWSLogs/o-1/111111111111/x", "x");
+        world.s3.add_rule(Rule::new(Operation::List, Trouble::ACCESS_DENIED).key_contains(folder));
+        let checked = world.check().await;
+        let right =
+            format!("allow s3:ListBucket on arn:aws:s3:::acme-flow-logs with the prefix {folder}* to");
+        let told = format!("what is in {folder} is not delivered");
+        let objects = if folder == "AWSLogs/o-1/" { "24 objects" } else { "12 objects" };
+        checked.is("list", "warning", &[objects, &told, "AccessDenied", &right]);
+        checked.is("format", "ok", &[]);
+        // Where there is nothing else, it is a failure.
+        for key in world.s3.keys(BUCKET).iter().filter(|key| key.contains("/111111111111_")) {
+            world.s3.remove(BUCKET, key);
+        }
+        if folder.contains("222222222222") {
+            let checked = world.check().await;
+            checked.is("list", "failed", &["AccessDenied", folder]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn flow_logs_in_folders_of_any_depth_are_found() {
+    let cases = [
+        ("", "a/b/c/d/e/f/AWSLogs/", "ok", "in 1 folder of account and region"),
+        ("", "awslogs/", "warning", "in no folder that AWS uses"),
+        ("", "AWSLogs/unit/team/", "warning", "in no folder that AWS uses"),
+        ("exports/", "exports/2026/11/22/05/part/", "warning", "in no folder that AWS uses"),
+    ];
+    for (prefix, folder, outcome, part) in cases {
+        let mut world = World::new().await;
+        world.argument("prefix", prefix);
+        let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+        let object = world.generator.object(&flow_log, Timestamp::now(), 10);
+        world.s3.put(BUCKET, &object.key.replace("AWSLogs/", folder), object.body());
+        let checked = world.check().await;
+        checked.is("list", outcome, &["1 object", part]);
+        checked.is("format", "ok", &["10 records"]);
+    }
+}
+
+#[tokio::test]
+async fn that_not_everything_was_looked_through_is_told() {
+    let mut world = World::new().await;
+    world.argument("prefix", "");
+    for folder in 0..50_000 {
+        world.s3.put(BUCKET, &format!("reports/{folder}/x.csv"), "x");
+    }
+    let checked = world.check().await;
+    checked.is("list", "warning", &["no flow log", "set the prefix to the folder that holds AWSLogs/"]);
+    assert_eq!(checked.step("list")["details"]["is_complete"], false);
+}
+
+#[tokio::test]
 async fn parquet_and_lines_that_the_parser_does_not_read_go_out_as_json() {
     let mut world = World::new().await;
     let flow_log = world.generator.flow_log("111111111111", "eu-west-3").parquet();
@@ -277,9 +339,9 @@ async fn of_a_day_in_folders_of_hours_only_the_last_ones_are_looked_at_where_it_
         }
     }
     let checked = world.check().await;
-    // From 21:00 to 23:25, in a call for each folder above, one that shows the hours and one for them.
+    // From 21:00 to 23:25, in a call for each of the three folders above, one that shows the hours and one for them.
     checked.is("list", "ok", &["150 objects"]);
-    assert_eq!(checked.step("list")["details"]["calls"], 4);
+    assert_eq!(checked.step("list")["details"]["calls"], 5);
     assert_eq!(checked.step("list")["details"]["is_complete"], true);
     let newest = checked.step("newest")["details"]["key"].as_str().unwrap().to_owned();
     assert!(newest.contains("20261120T2325Z"), "{newest}");

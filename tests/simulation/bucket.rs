@@ -98,10 +98,16 @@ fn listed(object: &Planned) -> Object {
 impl Store for SimulatedBucket {
     fn list<'a>(&'a self, request: ListRequest<'a>) -> Answer<'a, Page> {
         let failed = || S3Error::new("list", "logs", request.prefix, "HTTP 503".into(), S3Failure::Passing);
+        let denied = || S3Error::new("list", "logs", request.prefix, "HTTP 403".into(), S3Failure::Denied);
+        let is_denied = |now: Timestamp| {
+            let denied = self.world.plan.denied.as_ref();
+            denied.is_some_and(|(folder, until)| request.prefix.starts_with(folder) && now < *until)
+        };
         let about =
             format!("{}|{}", request.prefix, request.continued.or(request.start_after).unwrap_or_default());
         let listed = async move {
             let step = self.world.step(self.instance, "list", &about, |_, now, fault, _| match fault {
+                Fault::None if is_denied(now) => Err(denied()),
                 Fault::None => Ok(self.page(now, &request)),
                 Fault::Failed | Fault::Lost => Err(failed()),
             });

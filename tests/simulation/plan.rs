@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     /// Of a hundred calls, how many fail until it gets calm; the last life sees calm some time.
     pub(crate) trouble: u64,
     pub(crate) calm_from: Timestamp,
+    /// A folder that cannot be listed until some time.
+    pub(crate) denied: Option<(String, Timestamp)>,
 }
 
 /// How a life ends.
@@ -94,14 +96,20 @@ impl Plan {
         let lives = (0..dice.below("lives", 4)).map(|life| End::of(dice.about("life", life))).collect();
         let trouble = dice.one_of("trouble", &[0, 2, 5, 10, 25]);
         let calm_from = start + hours(dice.below("calm", 3));
-        Self { dice: dice.about("world", 0), objects, arguments, start, lives, trouble, calm_from }
+        let denied = dice.chance("denied", 25).then(|| {
+            let key = &dice.one_of("denied object", &objects).key;
+            let slashes: Vec<usize> = key.match_indices('/').map(|(at, _)| at).collect();
+            let folder = key.get(..=dice.one_of("denied folder", &slashes)).unwrap();
+            (folder.to_owned(), start + hours(dice.below("denied for", 2 + horizon)))
+        });
+        Self { dice: dice.about("world", 0), objects, arguments, start, lives, trouble, calm_from, denied }
     }
 
     /// A plan with much in it in which nothing goes wrong, to be disturbed at each of its steps.
     pub(crate) fn for_crashes(seed: u64) -> Self {
         let arguments =
             json!({"bucket_name": "logs", "start_from": "beginning", "frequency": 900, "chunk_size": 7});
-        let mut plan = Self { trouble: 0, lives: Vec::new(), arguments, ..Self::of(seed) };
+        let mut plan = Self { trouble: 0, lives: Vec::new(), arguments, denied: None, ..Self::of(seed) };
         plan.objects = (0..16)
             .map(|number| {
                 let dice = plan.dice.about("object", number);
@@ -120,7 +128,9 @@ impl Plan {
 
     /// The bucket as it is after the last change of it.
     pub(crate) fn last_change(&self) -> Timestamp {
-        self.objects.iter().map(|object| object.appears).max().unwrap_or(self.start).max(self.calm_from)
+        let permitted = self.denied.as_ref().map_or(self.start, |(_, until)| *until);
+        let last = self.objects.iter().map(|object| object.appears).max().unwrap_or(self.start);
+        last.max(self.calm_from).max(permitted)
     }
 }
 

@@ -33,7 +33,7 @@ const WALKED: usize = 300;
 
 /// An object to be: its folder above, its layout, its flow log, and how old its name makes it.
 fn key(hours: std::ops::Range<i64>) -> impl Strategy<Value = String> {
-    let above = prop::sample::select(vec!["", "", "central/", "a/b/", "AWSLogs-copy/"]);
+    let above = prop::sample::select(vec!["", "", "central/", "a/b/", "AWSLogs-copy/", "a/b/c/d/e/f/"]);
     let account = prop::sample::select(vec!["111111111111", "222222222222", "o-1/111111111111"]);
     let region = prop::sample::select(vec!["eu-west-3", "us-east-1"]);
     let layout = 0..9_u8;
@@ -124,7 +124,7 @@ proptest! {
         let before = old.iter().map(|key| planned(key, start - SignedDuration::from_hours(1)));
         let objects = before.chain(new.iter().map(|key| planned(key, later))).collect();
         let arguments = json!({"bucket_name": "logs", "prefix": prefix, "start_from": "beginning"});
-        let plan = Plan { objects, start, arguments, trouble: 0, ..Plan::of(0) };
+        let plan = Plan { objects, start, arguments, trouble: 0, denied: None, ..Plan::of(0) };
         let world = World::new(plan);
         let configuration = TriggerConfiguration::read(world.plan.arguments.clone()).unwrap();
         let both = life::in_runtime(async {

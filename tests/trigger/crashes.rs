@@ -27,7 +27,7 @@ fn deadly(world: &mut World, minutes: i64) -> LogObject {
 const HEADER: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end \
                       action log-status";
 
-/// Guarantee 7: One bad object holds back no other: it is named in the log with the cause, counted, and what can
+/// Guarantee 7: One bad object or folder holds back no other: it is named in the log with the cause, counted, and what can
 /// be put right is tried again.
 #[tokio::test]
 async fn an_object_that_kills_the_process_is_rejected_by_name_and_the_others_arrive() {

@@ -10,6 +10,8 @@
 mod bad_input;
 mod causes;
 mod crashes;
+mod fair;
+mod folders;
 mod formats;
 mod hang;
 mod kill;

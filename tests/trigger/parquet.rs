@@ -38,7 +38,7 @@ async fn the_parser_finds_the_values_of_whatever_types_a_tool_stored_them_as() {
     }
 }
 
-/// Guarantee 7: One bad object holds back no other: it is named in the log with the cause, counted, and what can
+/// Guarantee 7: One bad object or folder holds back no other: it is named in the log with the cause, counted, and what can
 /// be put right is tried again.
 #[tokio::test]
 async fn an_object_that_claims_much_or_is_something_else_is_named_and_the_others_arrive() {

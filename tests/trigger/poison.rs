@@ -6,8 +6,8 @@ use support::s3::{Operation, Rule, Trouble};
 
 use crate::world::{BUCKET, PATIENCE, World, stop};
 
-/// Guarantee 7: One bad object holds back no other: it is named in the log with the cause, counted, and what can
-/// be put right is tried again.
+/// Guarantee 7: One bad object or folder holds back no other: it is named in the log with the cause, counted, and what
+/// can be put right is tried again.
 #[tokio::test]
 async fn what_is_denied_or_archived_arrives_once_that_is_put_right() {
     let mut world = World::new().await;
@@ -100,8 +100,8 @@ async fn a_rejected_object_stays_named_in_the_state_and_is_not_read_again() {
     assert!(newest.contains(&format!(r#"["{bad}","not gzip"]"#)), "{newest}");
 }
 
-/// Guarantee 7: One bad object holds back no other: it is named in the log with the cause, counted, and what can
-/// be put right is tried again.
+/// Guarantee 7: One bad object or folder holds back no other: it is named in the log with the cause, counted, and what
+/// can be put right is tried again.
 #[tokio::test]
 async fn five_thousand_denied_objects_hold_back_no_other_and_do_not_flood_the_log() {
     const DENIED: usize = 5_000;

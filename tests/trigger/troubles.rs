@@ -115,8 +115,8 @@ async fn a_storage_that_refuses_does_not_hold_up_the_end() {
     stop(process).await;
 }
 
-/// Guarantee 7: One bad object holds back no other: it is named in the log with the cause, counted, and what can
-/// be put right is tried again.
+/// Guarantee 7: One bad object or folder holds back no other: it is named in the log with the cause, counted, and what
+/// can be put right is tried again.
 #[tokio::test]
 async fn one_bad_object_holds_back_no_other_and_is_named_once() {
     let mut world = World::new().await;
@@ -156,8 +156,8 @@ async fn one_bad_object_holds_back_no_other_and_is_named_once() {
     assert_eq!(world.s3.count(Operation::Get), gets + 1, "a rejected object is not read again");
 }
 
-/// Guarantee 7: One bad object holds back no other: it is named in the log with the cause, counted, and what can
-/// be put right is tried again.
+/// Guarantee 7: One bad object or folder holds back no other: it is named in the log with the cause, counted, and what
+/// can be put right is tried again.
 #[tokio::test]
 async fn an_object_that_fails_on_the_way_is_read_again() {
     for trouble in [

@@ -5,7 +5,7 @@
 
 use jiff::Timestamp;
 
-use super::super::place::{Day, LogName, name_time};
+use super::super::place::{Day, name_time};
 
 /// The folder of an account and region.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,24 +94,66 @@ impl Lane {
     }
 }
 
-/// Whether there may be lanes below a folder: above an account anywhere, below it only in the folder of flow logs.
-pub fn leads_to_lanes(folder: &str) -> bool {
-    let Some(below) = below_aws_logs(folder).and_then(|start| folder.get(start..)) else { return true };
-    let mut parts = below.split('/').skip_while(|part| !is_account(part)).skip(1);
-    match parts.next() {
-        None | Some("") => below.matches('/').count() <= ABOVE_ACCOUNT + 1,
-        Some(service) => service == SERVICE || service == HIVE_SERVICE,
+/// What a folder can hold, as its path tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// It is a lane.
+    Lane(Lane),
+    /// Lanes, or folders that lead to some, in this folder: the folder itself, or of an account's the one of its flow
+    /// logs.
+    Lanes(String),
+    /// Logs of another service.
+    OtherLogs,
+    /// Anything.
+    Anything,
+}
+
+impl Holds {
+    /// What the folder can hold.
+    pub fn of(folder: &str) -> Self {
+        if let Some(lane) = Lane::around(folder) {
+            return Self::Lane(lane);
+        }
+        let Some(below) = below_aws_logs(folder).and_then(|start| folder.get(start..)) else {
+            return Self::Anything;
+        };
+        let parts: Vec<&str> = below.split_terminator('/').collect();
+        let is_service = |part: &&str| *part == SERVICE || *part == HIVE_SERVICE;
+        let leads = match parts.iter().position(|part| is_account(part)) {
+            Some(account) => match parts.get(account + 1) {
+                None if account <= ABOVE_ACCOUNT => return Self::Lanes(flow_logs_of_account(folder)),
+                None => false,
+                Some(service) if is_service(service) => {
+                    account <= ABOVE_ACCOUNT && parts.len() == account + 2
+                }
+                Some(service) if is_other(service) => return Self::OtherLogs,
+                Some(_) => false,
+            },
+            // The folder of an organisation, or of an account that is named otherwise than accounts are.
+            None => {
+                parts.len() <= ABOVE_ACCOUNT || (parts.len() <= 3 && parts.last().is_some_and(is_service))
+            }
+        };
+        if leads { Self::Lanes(folder.to_owned()) } else { Self::Anything }
     }
 }
 
-/// Of an account's folder, the one of its flow logs: what else it holds need not be listed. Other folders stay.
-pub fn flow_logs_of_account(folder: String) -> String {
-    let name = folder.strip_suffix('/').and_then(|path| path.rsplit('/').next()).unwrap_or_default();
-    if below_aws_logs(&folder).is_none() || !is_account(name) {
-        return folder;
-    }
+/// Whether the folder in that of an account is another service's. AWS names them by words.
+fn is_other(folder: &str) -> bool {
+    folder != SERVICE && folder != HIVE_SERVICE && folder.contains(|letter: char| letter.is_alphabetic())
+}
+
+/// Of an account's folder, the one of its flow logs.
+fn flow_logs_of_account(folder: &str) -> String {
+    let name = folder.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let service = if name.starts_with(HIVE_ACCOUNT) { HIVE_SERVICE } else { SERVICE };
-    folder + service + "/"
+    format!("{folder}{service}/")
+}
+
+/// The folder `AWSLogs/` that a key lies in, if it is below `folder`.
+pub fn aws_logs_below<'a>(key: &'a str, folder: &str) -> Option<&'a str> {
+    let end = below_aws_logs(key).filter(|end| *end > folder.len())?;
+    key.get(..end)
 }
 
 /// Folders between `AWSLogs/` and that of an account: none, or that of an organisation.
@@ -132,22 +174,23 @@ fn is_account(folder: &str) -> bool {
     number.len() == 12 && number.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// Whether a key is that of a flow log. Below a prefix that the user gave, a key in no layout of AWS counts as one too;
-/// in a whole bucket only what is named as AWS names flow logs.
+/// Whether a key is that of a flow log. What lies in another service's folder of an account is none. Below a prefix that
+/// the user gave, a key in no layout of AWS counts as one too; elsewhere only what is named as AWS names flow logs.
 pub fn is_flow_log(key: &str, prefix: &str) -> bool {
     let (folders, file) = key.rsplit_once('/').unwrap_or(("", key));
     if file.is_empty() {
         return false;
     }
-    if file.contains("_vpcflowlogs_") || LogName::of(key).is_some() {
-        return true;
-    }
-    // AWSLogs/<account>/<service>/… or AWSLogs/aws-account-id=<account>/aws-service=<service>/…
-    let mut below = folders.split('/').skip_while(|folder| *folder != "AWSLogs").skip(2);
-    let service = below.next().map(|service| service.strip_prefix("aws-service=").unwrap_or(service));
-    match service {
-        Some(service) => service == "vpcflowlogs",
-        None => !prefix.is_empty() && !folders.split('/').any(|folder| folder == "AWSLogs"),
+    let is_named = file.contains("_vpcflowlogs_");
+    let Some(below) = below_aws_logs(key).and_then(|start| folders.get(start..)) else {
+        return is_named || (!prefix.is_empty() && below_aws_logs(key).is_none());
+    };
+    // <account>/<service>/… or aws-account-id=<account>/aws-service=<service>/…
+    let mut parts = below.split('/').skip_while(|part| !is_account(part)).skip(1);
+    match parts.next() {
+        Some(service) if is_other(service) => false,
+        Some(service) => is_named || service == SERVICE || service == HIVE_SERVICE,
+        None => is_named || below.split('/').any(|part| part == SERVICE || part == HIVE_SERVICE),
     }
 }
 
@@ -193,7 +236,9 @@ mod tests {
         let default = format!("AWSLogs/111111111111/vpcflowlogs/eu-west-3/2026/11/22/{NAME}");
         let hive =
             format!("x/AWSLogs/aws-account-id=1/aws-service=vpcflowlogs/aws-region=r/year=2026/{NAME}");
-        for key in [default.as_str(), &hive, NAME, &format!("copied/{NAME}")] {
+        let between = "AWSLogs/a/b/111111111111/vpcflowlogs/eu-west-3/2026/11/22/renamed.gz".to_owned();
+        let in_account = format!("AWSLogs/111111111111/{NAME}");
+        for key in [default.as_str(), &hive, NAME, &format!("copied/{NAME}"), &between, &in_account] {
             assert!(is_flow_log(key, ""), "{key}");
         }
         for key in [
@@ -201,6 +246,7 @@ mod tests {
             "AWSLogs/",
             "AWSLogs/111111111111/vpcflowlogs/",
             "AWSLogs/111111111111/CloudTrail/eu-west-3/2026/11/22/111_CloudTrail_x.json.gz",
+            "AWSLogs/111111111111/vpcdnsquerylogs/vpc-1/2026/11/22/1_vpcflowlogs_copied_too.log.gz",
             "AWSLogs/111111111111/elasticloadbalancing/r/x.log.gz",
             "AWSLogs/aws-account-id=1/aws-service=cloudtrail/x.gz",
             "AWSLogs/readme.txt",
@@ -212,24 +258,37 @@ mod tests {
     }
 
     #[test]
-    fn only_folders_of_flow_logs_are_walked_into() {
-        for folder in [
-            "",
-            "a/",
-            "AWSLogs/",
-            "AWSLogs/111111111111/",
-            "x/AWSLogs/111111111111/vpcflowlogs/",
-            "AWSLogs/aws-account-id=111111111111/aws-service=vpcflowlogs/",
-        ] {
-            assert!(leads_to_lanes(folder), "{folder}");
+    fn what_a_folder_can_hold_is_known_by_its_path() {
+        let lanes = [
+            ("AWSLogs/", "AWSLogs/"),
+            ("x/AWSLogs/o-1/", "x/AWSLogs/o-1/"),
+            ("AWSLogs/111111111111/", "AWSLogs/111111111111/vpcflowlogs/"),
+            ("AWSLogs/o-1/111111111111/", "AWSLogs/o-1/111111111111/vpcflowlogs/"),
+            ("x/AWSLogs/111111111111/vpcflowlogs/", "x/AWSLogs/111111111111/vpcflowlogs/"),
+            ("AWSLogs/named/vpcflowlogs/", "AWSLogs/named/vpcflowlogs/"),
+            (
+                "AWSLogs/aws-account-id=111111111111/",
+                "AWSLogs/aws-account-id=111111111111/aws-service=vpcflowlogs/",
+            ),
+        ];
+        for (folder, below) in lanes {
+            assert_eq!(Holds::of(folder), Holds::Lanes(below.to_owned()), "{folder}");
         }
+        let lane = "AWSLogs/111111111111/vpcflowlogs/eu-west-3/";
+        assert_eq!(Holds::of(lane), Holds::Lane(Lane::around(lane).unwrap()));
         for folder in [
             "AWSLogs/111111111111/CloudTrail/",
-            "AWSLogs/o-1/111111111111/CloudTrail/",
-            "AWSLogs/a/b/c/",
+            "AWSLogs/o-1/111111111111/CloudTrail/eu-west-3/",
             "x/AWSLogs/aws-account-id=111111111111/aws-service=elb/",
         ] {
-            assert!(!leads_to_lanes(folder), "{folder}");
+            assert_eq!(Holds::of(folder), Holds::OtherLogs, "{folder}");
         }
+        for folder in ["a/", "awslogs/", "a/2026/11/22/", "AWSLogs/a/b/", "AWSLogs/a/b/111111111111/"] {
+            assert_eq!(Holds::of(folder), Holds::Anything, "{folder}");
+        }
+        let key = "a/b/c/d/e/f/AWSLogs/111111111111/vpcflowlogs/eu-west-3/x";
+        assert_eq!(aws_logs_below(key, "a/"), Some("a/b/c/d/e/f/AWSLogs/"));
+        assert_eq!(aws_logs_below(key, "a/b/c/d/e/f/AWSLogs/"), None);
+        assert_eq!(aws_logs_below("a/b", ""), None);
     }
 }

@@ -45,7 +45,13 @@ impl Sweep {
         let start = if prefix.len() > lane.folder().len() { prefix } else { lane.folder() };
         let request =
             ListRequest { prefix: start, start_after: self.behind.as_deref(), ..ListRequest::default() };
-        let page = lister.list(request).await?;
+        let Some(page) = lister.list(request).await? else {
+            // Nothing is known of it: no day of it is done, and the others have their turn.
+            (self.day, self.behind) = (None, None);
+            self.objects.clear();
+            self.lane = lanes.range((Bound::Excluded(&lane), Bound::Unbounded)).next().cloned();
+            return Ok(Vec::new());
+        };
         let mut stragglers = Vec::new();
         let mut is_over = page.next.is_none() || floor.is_none();
         self.behind = page.objects.last().map(|object| object.key.clone());

@@ -7,12 +7,16 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use super::store::{self, Bucket, Query, Store};
 use crate::clock::Clock;
 
+/// What a listing encodes on request: all but letters, digits and `-_.*/`; a space becomes `+`.
+const ENCODED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
 /// S3 limits a page to this, whatever `max-keys` says.
 const MAX_KEYS: i32 = 1000;
 
@@ -132,17 +136,23 @@ impl S3 for Operations {
                 max_keys: usize::try_from(max_keys).unwrap_or(0),
             }))
         })?;
+        // As S3 does: everything but what needs no encoding, and a space as `+`.
+        let is_encoded = input.encoding_type.as_ref().is_some_and(|kind| kind.as_str() == EncodingType::URL);
+        let told = |key: String| match is_encoded {
+            true => utf8_percent_encode(&key, ENCODED).to_string().replace(' ', "+"),
+            false => key,
+        };
         let key_count = i32::try_from(page.objects.len() + page.common_prefixes.len()).ok();
         let contents = page.objects.into_iter().map(|(key, object)| Object {
             e_tag: Some(etag(&object)),
             last_modified: Some(time(object.last_modified)),
             size: i64::try_from(object.body.len()).ok(),
             storage_class: Some(ObjectStorageClass::from_static(object.storage_class)),
-            key: Some(key),
+            key: Some(told(key)),
             ..Object::default()
         });
         let common_prefixes =
-            page.common_prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(prefix) });
+            page.common_prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(told(prefix)) });
         Ok(S3Response::new(ListObjectsV2Output {
             contents: Some(contents.collect()),
             common_prefixes: Some(common_prefixes.collect()),
@@ -151,10 +161,11 @@ impl S3 for Operations {
             key_count,
             max_keys: Some(max_keys),
             name: Some(input.bucket),
-            prefix: Some(input.prefix.unwrap_or_default()),
+            prefix: Some(told(input.prefix.unwrap_or_default())),
             continuation_token: input.continuation_token,
             delimiter: input.delimiter,
-            start_after: input.start_after,
+            encoding_type: input.encoding_type,
+            start_after: input.start_after.map(told),
             ..ListObjectsV2Output::default()
         }))
     }

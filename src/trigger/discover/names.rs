@@ -1,0 +1,117 @@
+//! Names objects within the budget of a poll: what is new before what has failed before.
+
+use std::collections::BinaryHeap;
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::super::progress::Progress;
+use super::super::resting::Standing;
+use crate::s3::Object;
+use crate::shutdown::Stopped;
+
+/// Objects that one poll names: then it ends, so that what was delivered can be noted, and the next begins at once.
+pub const NAMED: usize = 5_000;
+/// Of those, the objects that have failed before: few, for what is new waits for the end of the poll.
+const AGAIN: usize = 200;
+
+/// Where objects are named.
+#[derive(Debug)]
+pub struct Names {
+    names: mpsc::Sender<Object>,
+    left: usize,
+    progress: Progress,
+    /// Those to be tried again once all that is new was named: the ones that could have been for the longest time.
+    again: BinaryHeap<Again>,
+    has_more: bool,
+    /// Differs from poll to poll.
+    draw: u64,
+}
+
+/// An object to be tried again.
+#[derive(Debug)]
+struct Again {
+    since: Instant,
+    /// Of many that rest together each has its chance.
+    lot: u64,
+    object: Object,
+}
+
+impl Names {
+    /// Where a poll names objects; `draw` is another number at each poll.
+    pub fn new(names: mpsc::Sender<Object>, progress: Progress, draw: u64) -> Self {
+        Self { names, left: NAMED, progress, again: BinaryHeap::new(), has_more: false, draw }
+    }
+
+    /// How many may be named yet.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Whether there is more than was named.
+    pub fn has_more(&self) -> bool {
+        self.left == 0 || self.has_more
+    }
+
+    /// Whether anything was named.
+    pub fn is_used(&self) -> bool {
+        self.left < NAMED
+    }
+
+    /// Whether an object is to be named now. One that rests is not, and one that has failed before is put aside.
+    pub fn is_new(&mut self, object: &Object) -> bool {
+        match self.progress.standing(object) {
+            Standing::New => true,
+            Standing::Resting => false,
+            Standing::Due(since) => {
+                let hasher = BuildHasherDefault::<DefaultHasher>::default();
+                let lot = hasher.hash_one((&object.key, self.draw));
+                self.again.push(Again { since, lot, object: object.clone() });
+                if self.again.len() > AGAIN {
+                    self.again.pop();
+                    self.has_more = true;
+                }
+                false
+            }
+        }
+    }
+
+    /// Names an object.
+    pub async fn name(&mut self, object: Object) -> Result<(), Stopped> {
+        self.left = self.left.saturating_sub(1);
+        self.progress.found(&object);
+        self.names.send(object).await.map_err(|_| Stopped)
+    }
+
+    /// Names what was put aside.
+    pub async fn name_again(&mut self) -> Result<(), Stopped> {
+        for Again { object, .. } in std::mem::take(&mut self.again).into_sorted_vec() {
+            if self.left == 0 {
+                break;
+            }
+            self.name(object).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Ord for Again {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.since, self.lot).cmp(&(other.since, other.lot))
+    }
+}
+
+impl PartialOrd for Again {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Eq for Again {}
+
+impl PartialEq for Again {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
