@@ -19,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use self::lane::{Lane, is_flow_log};
-use self::sweep::Sweep;
+use self::sweep::{Swath, Sweep};
 use self::walk::Pages;
 use super::checkpoint::Change;
 use super::commit::{Ledger, until_listed};
@@ -91,8 +91,36 @@ pub struct Discovery {
     walk_cost: f64,
     /// What the sweep may cost by now.
     sweep_credit: f64,
-    /// For each lane that the poll under way got through: the day before which all is named.
+    /// For each folder that the poll under way got through: the day before which all is named.
     floors: Vec<(String, Day)>,
+    newest: Newest,
+}
+
+/// The newest that was seen in the bucket. A clock can be wrong: what is to be remembered of the time goes by this.
+#[derive(Clone, Copy, Debug, Default)]
+struct Newest {
+    /// When S3 took the newest object.
+    taken: Option<Timestamp>,
+    /// The newest folder of a day.
+    day: Option<Day>,
+}
+
+impl Newest {
+    fn see(&mut self, object: &Object, day: Option<Day>) {
+        self.taken = self.taken.max(Some(object.last_modified));
+        self.day = self.day.max(day);
+    }
+
+    /// The time that it is, and was in the bucket.
+    fn time(self, now: Timestamp) -> Option<Timestamp> {
+        Some(self.taken?.min(now))
+    }
+
+    /// The day of a time, but none that the bucket has not come to.
+    fn day(self, time: Timestamp) -> Day {
+        let day = Day::of(time);
+        self.day.map_or(day, |newest| newest.min(day))
+    }
 }
 
 /// How a poll ended.
@@ -129,8 +157,10 @@ impl Discovery {
             sweep: Sweep::default(),
             walk_credit: 0.0,
             walk_cost: 0.0,
-            sweep_credit: 0.0,
+            // However often the process is started, it sweeps.
+            sweep_credit: 1.0,
             floors: Vec::new(),
+            newest: Newest::default(),
         }
     }
 
@@ -155,32 +185,46 @@ impl Discovery {
         }
         self.walk_credit += (calls * WALK_SHARE).min(WALK_CALLS);
         self.sweep_credit += (calls * SWEEP_SHARE).min(SWEEP_CALLS);
-        while !self.is_loose && self.sweep_credit >= 1.0 && named.left > 0 {
-            self.sweep_credit -= 1.0;
-            let stragglers = self.sweep.step(&self.lanes, &self.prefix, &self.lister, &self.ledger).await?;
-            for object in stragglers.into_iter().filter(|object| !self.progress.rests(object)) {
-                named.name(object).await?;
-            }
-        }
+        self.close(&named);
+        self.sweep(&mut named).await?;
         self.is_busy = named.left < NAMED;
         Ok(if named.left > 0 { Found::Everything } else { Found::Some })
     }
 
-    /// Everything that the poll named is done, or noted as troubled: notes which days need no look any more.
+    /// Everything that the poll named is done, or failed and is left to the sweep: notes which days need no look any
+    /// more.
     pub async fn settle(&mut self) -> Result<(), Stopped> {
         let floor = |folder: &str| self.ledger.look(|checkpoint| checkpoint.floor(folder));
         let mut changes = Vec::new();
         for (folder, day) in self.floors.drain(..) {
-            if floor(&folder) != Some(day) {
+            if floor(&folder).is_none_or(|floor| floor < day) {
                 changes.push(Change::floor(&folder, day));
             }
         }
-        let known = self.lanes.iter().map(|lane| floor(lane.folder())).min().flatten();
-        if let Some(lowest) = known.filter(|_| !self.is_loose) {
-            let closable = self.ledger.look(|checkpoint| checkpoint.closable(lowest));
-            changes.extend(closable.into_iter().map(Change::closed));
-        }
         if changes.is_empty() { Ok(()) } else { self.ledger.change(&changes).await }
+    }
+
+    /// Where all was listed in one go, it is for all folders that the days before the window need no look any more.
+    fn close(&mut self, named: &Named) {
+        if let Some(day) = self.closing_day().filter(|_| self.is_loose && named.left > 0) {
+            let lanes = self.lanes.iter().map(|lane| lane.folder().to_owned());
+            self.floors.extend(lanes.chain([String::new()]).map(|folder| (folder, day)));
+        }
+    }
+
+    /// Sweeps for as long as that is paid for.
+    async fn sweep(&mut self, named: &mut Named) -> Result<(), Stopped> {
+        let now = self.lister.bucket.now();
+        let today = self.newest.time(now).map(|time| self.newest.day(time));
+        let swath = Swath { lanes: &self.lanes, prefix: &self.prefix, is_loose: self.is_loose, today };
+        while self.sweep_credit >= 1.0 && named.left > 0 {
+            let step = self.sweep.step(&swath, &self.lister, &self.ledger, named).await?;
+            self.sweep_credit -= step.calls;
+            if step.is_last {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn walk(&mut self) -> Result<(), Stopped> {
@@ -218,15 +262,7 @@ impl Discovery {
         let start = match known {
             None => lane.folder().to_owned(),
             // What is before the floor is for the sweep alone, even where the window was made longer since.
-            Some(day) if day != window_day => lane.day_folder(day),
-            // What the day holds before the window is left out where that saves calls.
-            Some(_) if self.long.contains(lane) => {
-                let hourly = self.hourly.contains(lane).then(|| lane.hour_folder(window_start));
-                let flat = self.first.get(lane).map(|first| lane.position(first, window_start));
-                let start = hourly.into_iter().chain(flat).min();
-                start.unwrap_or_else(|| lane.day_folder(window_day))
-            }
-            Some(_) => lane.day_folder(window_day),
+            Some(day) => self.start_within(lane, day).unwrap_or_else(|| lane.day_folder(day)),
         };
         let inner = Some(self.prefix.as_str()).filter(|prefix| prefix.len() > lane.folder().len());
         let prefix = inner.unwrap_or(lane.folder()).to_owned();
@@ -236,10 +272,23 @@ impl Discovery {
             self.long.insert(lane.clone());
         }
         if named.left > 0 {
-            self.floors
-                .push((lane.folder().to_owned(), floor.map_or(window_day, |floor| floor.max(window_day))));
+            // What is before the day that the listing began with is for the sweep.
+            let closed = known.max(self.closing_day());
+            self.floors.extend(closed.map(|day| (lane.folder().to_owned(), day)));
         }
         Ok(calls)
+    }
+
+    /// Where the window begins in a day, if what the day holds before it is to be left out: where that saves calls.
+    fn start_within(&self, lane: &Lane, day: Day) -> Option<String> {
+        let is_long = self.long.contains(lane);
+        // Where nothing comes any more, the window stays at what came last.
+        let last = self.newest.taken.and_then(|taken| taken.checked_sub(self.window).ok());
+        let starts = [Some(self.window_start()), last];
+        let start = starts.into_iter().flatten().find(|start| Day::of(*start) == day).filter(|_| is_long)?;
+        let hourly = self.hourly.contains(lane).then(|| lane.hour_folder(start));
+        let flat = self.first.get(lane).map(|first| lane.position(first, start));
+        hourly.into_iter().chain(flat).min()
     }
 
     /// Lists to the end, or until enough is named. Gives the number of calls.
@@ -258,6 +307,7 @@ impl Discovery {
                 if let Some(lane) = lane {
                     self.learn(lane, &object.key);
                 }
+                self.see(lane, &object);
                 let is_new = || {
                     self.ledger.look(|checkpoint| checkpoint.wants(&object)) && !self.progress.rests(&object)
                 };
@@ -267,7 +317,8 @@ impl Discovery {
                 if named.left == 0 {
                     // What is before this day was named whole.
                     let day = lane.and_then(|lane| lane.day_of(&object.key));
-                    if let (Some(lane), Some(day)) = (lane, day.filter(|day| *day < self.window_day())) {
+                    let closing_day = self.closing_day();
+                    if let (Some(lane), Some(day)) = (lane, day.filter(|day| Some(*day) < closing_day)) {
                         self.floors.push((lane.folder().to_owned(), day));
                     }
                     return Ok(calls);
@@ -300,19 +351,36 @@ impl Discovery {
         self.lister.bucket.now().saturating_sub(self.window).unwrap_or(Timestamp::MIN)
     }
 
-    fn window_day(&self) -> Day {
-        Day::of(self.window_start())
+    /// The day that the window begins in, as far as the bucket shows the time: those before it can be closed.
+    fn closing_day(&self) -> Option<Day> {
+        let time = self.newest.time(self.lister.bucket.now())?;
+        Some(self.newest.day(time.saturating_sub(self.window).unwrap_or(Timestamp::MIN)))
+    }
+
+    /// Notes what an object tells of the time.
+    fn see(&mut self, lane: Option<&Lane>, object: &Object) {
+        let day = match lane {
+            Some(lane) => lane.day_of(&object.key),
+            None => Lane::around(&object.key).and_then(|lane| lane.day_of(&object.key)),
+        };
+        self.newest.see(object, day);
     }
 }
 
 /// Where objects are named.
-struct Named {
+pub struct Named {
     names: mpsc::Sender<Object>,
+    /// How many more this poll names.
     left: usize,
     progress: Progress,
 }
 
 impl Named {
+    /// Whether an object rests after a failure.
+    fn rests(&self, object: &Object) -> bool {
+        self.progress.rests(object)
+    }
+
     async fn name(&mut self, object: Object) -> Result<(), Stopped> {
         self.left = self.left.saturating_sub(1);
         self.progress.found(&object);

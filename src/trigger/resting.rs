@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::checkpoint::seen::Fingerprint;
-use super::place::Place;
 use crate::retry::Backoff;
 use crate::s3::Object;
 
@@ -82,7 +81,7 @@ impl Resting {
             return rests.objects.entry(fingerprint).or_insert_with(new).again();
         }
         // The poll under way tries all objects of the day: one that can be read is not held back by those before it.
-        let (last, rest) = rests.days.entry(day(&object.place())).or_insert_with(|| (0, new()));
+        let (last, rest) = rests.days.entry(day(object)).or_insert_with(|| (0, new()));
         if std::mem::replace(last, poll) != poll {
             rest.again();
         }
@@ -99,7 +98,7 @@ impl Resting {
         let mut rests = self.lock();
         rests.objects.remove(&Fingerprint::of(&object.key));
         if !rests.days.is_empty() {
-            rests.days.remove(&day(&object.place()));
+            rests.days.remove(&day(object));
         }
     }
 
@@ -110,7 +109,7 @@ impl Resting {
         let rests_itself =
             || rests.objects.get(&Fingerprint::of(&object.key)).is_some_and(|rest| !rest.is_over());
         let rests_with_day = || {
-            let day = rests.days.get(&day(&object.place()));
+            let day = rests.days.get(&day(object));
             day.is_some_and(|(poll, rest)| *poll != rests.poll && !rest.is_over())
         };
         (!rests.objects.is_empty() && rests_itself()) || (!rests.days.is_empty() && rests_with_day())
@@ -126,8 +125,9 @@ impl Resting {
     }
 }
 
-fn day(place: &Place) -> Fingerprint {
-    Fingerprint::of(&format!("{place:?}"))
+/// The day of a flow log.
+fn day(object: &Object) -> Fingerprint {
+    Fingerprint::of(&format!("{} {:?}", object.flow_log(), object.place().day))
 }
 
 #[cfg(test)]
@@ -138,7 +138,8 @@ mod tests {
 
     fn object(day: u32, number: usize) -> Object {
         let key = format!("1_vpcflowlogs_eu-west-3_fl-0a_202611{day:02}T0000Z_{number}.log.gz");
-        Object { key, body_bytes: 1, last_modified: Timestamp::UNIX_EPOCH, etag: None }
+        let last_modified = Timestamp::from_second(i64::from(day) * 24 * 3600).unwrap();
+        Object { key, body_bytes: 1, last_modified, etag: None }
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,4 +16,5 @@ mod metrics;
 mod poison;
 mod state;
 mod troubles;
+mod upgrade;
 mod world;
