@@ -218,9 +218,9 @@ impl Discovery {
         let today = self.newest.time(now).map(|time| self.newest.day(time));
         let swath = Swath { lanes: &self.lanes, prefix: &self.prefix, is_loose: self.is_loose, today };
         while self.sweep_credit >= 1.0 && named.left > 0 {
-            let step = self.sweep.step(&swath, &self.lister, &self.ledger, named).await?;
-            self.sweep_credit -= step.calls;
-            if step.is_last {
+            self.sweep_credit -= 1.0;
+            let is_last = self.sweep.step(&swath, &self.lister, &self.ledger, named).await?;
+            if is_last {
                 break;
             }
         }

@@ -4,14 +4,13 @@ use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use support::flowlogs::{FlowLog, Generator, LogObject};
-use support::platform::Endpoint;
-use support::s3::{Operation, Rule, Trouble};
-use support::script::Fault;
 
 use crate::world::{BUCKET, World, stop};
 
 /// When version 0.1.0 ran.
 const THEN: &str = "2026-11-20T12:00:00Z";
+/// Objects of each flow log on each day.
+const OF_A_DAY: usize = 6;
 
 /// What was in the bucket when version 0.1.0 ran.
 struct Then {
@@ -63,54 +62,67 @@ impl Then {
 
     /// Fills the bucket as it was.
     fn fill(&self, world: &World) {
-        for (object, days) in self.delivered.iter().zip([40, 20, 5, 3, 1, 0].map(|days| [days; 6]).iter().flatten().cycle()) {
-            world.s3.put_at(BUCKET, &object.key, object.body(), ago(*days, 0));
+        let days = [40, 20, 5, 3, 1, 0].into_iter().flat_map(|days| [days; OF_A_DAY]).cycle();
+        for (object, days) in self.delivered.iter().zip(days) {
+            world.s3.put_at(BUCKET, &object.key, object.body(), ago(days, 0));
         }
         world.s3.put_at(BUCKET, &self.foreign.key, self.foreign.body(), ago(20, 80));
         world.s3.put_at(BUCKET, &self.denied.key, self.denied.body(), ago(3, 80));
-    }
-
-    fn fill_later(&self, world: &World) {
         world.s3.put_at(BUCKET, &self.straggler.key, self.straggler.body(), ago(0, 30));
         world.s3.put_at(BUCKET, &self.rejected.key, "not a flow log", ago(0, 80));
+        world.s3.put_at(BUCKET, &self.partial.key, self.partial.body(), ago(0, 85));
     }
 }
 
+/// The state is as version 0.1.0 left it when it was killed, but for the files that its newest snapshot makes superfluous
+/// and its sign of life.
 #[tokio::test]
-async fn maker() {
+async fn a_state_of_version_0_1_0_is_gone_on_from_and_repeats_only_what_it_cannot_tell() {
     let mut world = World::new().await;
-    let then = Then::new();
-    world.s3.clock().set_fixed(THEN.parse().unwrap());
-    world.argument("start_from", "beginning");
-    world.argument("chunk_size", 9);
-    world.s3.add_rule(Rule::new(Operation::Get, Trouble::ACCESS_DENIED).key_contains(&then.denied.key));
+    let mut then = Then::new();
+    world.s3.clock().set_fixed(ago(0, -10));
+    copy(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/trigger/state-0.1.0")), world.storage.path());
     then.fill(&world);
-    for object in then.delivered.iter().chain([&then.foreign]) {
-        world.expected.extend(object.records.iter().cloned());
+    // The batch that was under way, and the rest of its object.
+    world.expected.extend_from_slice(&then.partial.records[100..]);
+    world.expected.extend_from_slice(&then.denied.records);
+    // Of a closed day, one object is gone: that all others were delivered cannot be told any more.
+    let [one, two] = then.flow_logs.clone();
+    let closed: Vec<_> = then.delivered[(6 + 2) * OF_A_DAY..][..OF_A_DAY].to_vec();
+    assert!(closed[0].key.contains("day=15"), "{}", closed[0].key);
+    world.s3.remove(BUCKET, &closed[0].key);
+    closed[1..].iter().for_each(|object| world.expected.extend_from_slice(&object.records));
+    // What has come since, late or not.
+    for (flow_log, days) in [(&one, 0), (&two, 0), (&one, 20), (&two, 40)] {
+        let object = then.generator.object(flow_log, ago(days, 60), 10);
+        world.s3.put_at(BUCKET, &object.key, object.body(), ago(0, -5));
+        world.expected.extend_from_slice(&object.records);
     }
     let process = world.start().await;
     world.all_arrive(&process).await;
-    world.argument("chunk_size", 100);
+    let again = world.platform.events().into_iter().next().unwrap();
+    assert_eq!(again.request_id, "e047d673-92d5-52f0-a0cc-c96396fad580", "the batch that was under way");
+    assert_eq!(world.reads(&then.rejected.key), 0);
     stop(process).await;
     let process = world.start().await;
-    then.fill_later(&world);
-    world.expected.extend(then.straggler.records.iter().cloned());
-    world.all_arrive(&process).await;
-    world.until_logged("error", "object rejected").await;
-    #[allow(clippy::disallowed_methods)]
-    tokio::time::sleep(std::time::Duration::from_secs(25)).await;
-    world.exactly_expected();
-    world.platform.script(Endpoint::Events).then_normal(1).then_times(30, &Fault::status(503));
-    world.s3.put_at(BUCKET, &then.partial.key, then.partial.body(), ago(0, 85));
-    assert!(process.stderr().wait_for("the platform did not take a batch", crate::world::PATIENCE).await);
-    let mut process = process;
-    process.kill();
-    for file in crate::state::files(&world, "") {
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let body = std::fs::read(&file).unwrap();
-        println!("{name}: {}", String::from_utf8_lossy(&aws_flowlogs::trigger::journal::unseal(&body).unwrap_or_default()));
+    for days in [0, 5, 20] {
+        let object = then.generator.object(&two, ago(days, 50), 10);
+        world.s3.put_at(BUCKET, &object.key, object.body(), ago(0, -8));
+        world.expected.extend_from_slice(&object.records);
     }
-    let to = Path::new("/tmp/state-0.1.0");
-    std::process::Command::new("cp").arg("-a").arg(world.storage.path()).arg(to).status().unwrap();
-    println!("{}", process.stderr().text());
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
+/// Copies a folder with all that is in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+    }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::super::place::{Day, LogName, Place, flow_log};
@@ -13,6 +14,7 @@ use crate::s3::Object;
 
 /// Bytes of a fingerprint: those that today's begin with.
 const LENGTH: usize = 6;
+const SHORT: u64 = 0xffff_ffff_ffff;
 
 /// The days of each flow log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,14 +71,22 @@ impl Carried {
     }
 
     /// Which of these objects, all that a place has and that are not known one by one, a digest proves to be done: those
-    /// of a flow log's day of which no other is there, and none is missing.
-    pub fn proven(&self, objects: &Listed) -> Vec<Fingerprint> {
-        let is_proven = |(flow_log, day): &(String, Day), digest: Digest| {
+    /// that came first of a flow log's day, if they are as many as were done and none of those is missing.
+    pub fn proven(&self, mut objects: Listed) -> Vec<Fingerprint> {
+        let mut proven = Vec::new();
+        for ((flow_log, day), objects) in &mut objects.0 {
             let seen = self.0.get(flow_log).and_then(|days| days.get(day));
-            matches!(seen, Some(Seen::Closed(closed)) if *closed == digest)
-        };
-        let proven = objects.0.iter().filter(|(place, (digest, _))| is_proven(place, *digest));
-        proven.flat_map(|(_, (_, fingerprints))| fingerprints.iter().copied()).collect()
+            let Some(Seen::Closed(closed)) = seen else { continue };
+            objects.sort_unstable();
+            let first = objects.iter().map(|(_, fingerprint)| *fingerprint);
+            let first: Vec<_> = first.take(usize::try_from(closed.count).unwrap_or(usize::MAX)).collect();
+            let mut digest = Digest::default();
+            first.iter().for_each(|fingerprint| digest.add(fingerprint.0 & SHORT));
+            if digest == *closed {
+                proven.extend(first);
+            }
+        }
+        proven
     }
 
     /// What is known of this place is known otherwise now.
@@ -138,21 +148,20 @@ impl Carried {
     }
 }
 
-/// Objects as they are listed, by the places that version 0.1.0 gave them.
+/// Objects as they are listed, by the places that version 0.1.0 gave them, and when S3 took each.
 #[derive(Debug, Default)]
-pub struct Listed(BTreeMap<(String, Day), (Digest, Vec<Fingerprint>)>);
+pub struct Listed(BTreeMap<(String, Day), Vec<(Timestamp, Fingerprint)>>);
 
 impl Listed {
     /// Adds one.
     pub fn add(&mut self, object: &Object) {
-        let (digest, fingerprints) = self.0.entry(place(object)).or_default();
-        digest.add(short(&object.key));
-        fingerprints.push(Fingerprint::of(&object.key));
+        let objects = self.0.entry(place(object)).or_default();
+        objects.push((object.last_modified, Fingerprint::of(&object.key)));
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.values().map(|(_, fingerprints)| fingerprints.len()).sum()
+    pub fn count(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
     }
 }
 
@@ -170,7 +179,7 @@ fn place(object: &Object) -> (String, Day) {
 }
 
 fn short(key: &str) -> u64 {
-    Fingerprint::of(key).0 & 0xffff_ffff_ffff
+    Fingerprint::of(key).0 & SHORT
 }
 
 impl Serialize for Short {

@@ -148,12 +148,14 @@ fn a_digest_of_version_0_1_0_proves_a_day_that_has_what_it_had() {
     let proven = |objects: &[Object]| {
         let mut listed = Listed::default();
         objects.iter().for_each(|object| listed.add(object));
-        checkpoint.carried().proven(&listed).len()
+        checkpoint.carried().proven(listed).len()
     };
     assert_eq!(proven(&objects), 3);
     assert_eq!(proven(&objects[..2]), 0, "one is gone");
     let more = [objects.clone(), vec![object(&key("fl-a", "1000", "4"), "10:10")]].concat();
-    assert_eq!(proven(&more), 0, "one has come");
+    assert_eq!(proven(&more), 0, "one has come, and does not tell which");
+    let newer = [objects.clone(), vec![object(&key("fl-a", "1000", "4"), "10:11")]].concat();
+    assert_eq!(proven(&newer), 3, "one has come that S3 took later");
     let others = [objects.clone(), vec![object(&key("fl-b", "1000", "4"), "10:10")]].concat();
     assert_eq!(proven(&others), 3, "another flow log is none of its affair");
     let (mut forgotten, mut over) = (checkpoint.clone(), checkpoint);

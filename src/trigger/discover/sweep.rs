@@ -45,28 +45,20 @@ pub struct Swath<'a> {
     pub today: Option<Day>,
 }
 
-/// What a step did.
-#[derive(Clone, Copy, Debug)]
-pub struct Step {
-    /// LIST calls.
-    pub calls: f64,
-    /// Whether it was the last one of a round: in one poll nothing is to be looked at twice.
-    pub is_last: bool,
-}
-
 impl Sweep {
-    /// Lists one page, and names the stragglers on it.
+    /// Lists one page, and names the stragglers on it. True if it was the last one of a round: in one poll, nothing is to
+    /// be looked at twice.
     pub async fn step(
         &mut self,
         swath: &Swath<'_>,
         lister: &Lister,
         ledger: &Ledger,
         named: &mut Named,
-    ) -> Result<Step, Stopped> {
+    ) -> Result<bool, Stopped> {
         let areas = swath.areas(ledger);
         let at = self.at.take().or_else(|| ledger.look(|checkpoint| checkpoint.swept().cloned()));
         let Some(mut at) = at.and_then(|at| resumed(at, &areas)).or_else(|| first(&areas)) else {
-            return Ok(Step { calls: 0.0, is_last: true });
+            return Ok(true);
         };
         if at.behind.is_none() && at.kept.is_empty() {
             at.before = swath.today.map(|today| today.before(REMEMBERED_DAYS));
@@ -75,7 +67,6 @@ impl Sweep {
         let request =
             ListRequest { prefix: &start, start_after: at.behind.as_deref(), ..ListRequest::default() };
         let page = lister.list(request).await?;
-        let mut calls = 1.0;
         let last = page.objects.last().map(|object| object.key.clone());
         let mut places: BTreeMap<Place, Vec<Object>> = BTreeMap::new();
         for object in page.objects {
@@ -87,7 +78,7 @@ impl Sweep {
         let mut is_whole = true;
         for (place, objects) in places {
             if ledger.look(|checkpoint| checkpoint.carried().knows(&place) && !checkpoint.is_polled(&place)) {
-                calls += prove(&place, swath, lister, ledger).await?;
+                prove(&place, swath, lister, ledger).await?;
             }
             let stored = ledger.stored(&place).await?;
             is_whole &= judge(&place, objects, &stored, &mut at, swath, ledger, named).await?;
@@ -103,7 +94,7 @@ impl Sweep {
         }
         self.note(&at, ledger).await?;
         self.at = Some(at);
-        Ok(Step { calls, is_last })
+        Ok(is_last)
     }
 
     /// An area was gone through to its end.
@@ -191,18 +182,17 @@ async fn judge(
 
 /// Holds what version 0.1.0 knew of a day of a lane against all that the day has, once: what is proven to be done is
 /// noted as this version does, and the rest is sent again.
-async fn prove(place: &Place, swath: &Swath<'_>, lister: &Lister, ledger: &Ledger) -> Result<f64, Stopped> {
-    let Some(lane) = Lane::around(&place.folder) else { return Ok(0.0) };
+async fn prove(place: &Place, swath: &Swath<'_>, lister: &Lister, ledger: &Ledger) -> Result<(), Stopped> {
+    let Some(lane) = Lane::around(&place.folder) else { return Ok(()) };
     let stored = ledger.stored(place).await?;
     let folder = lane.day_folder(place.day);
     let start = if swath.prefix.starts_with(&folder) { swath.prefix } else { &folder };
     let (mut done, mut listed) = (Vec::new(), Listed::default());
-    let (mut calls, mut continued) = (0.0, None);
+    let mut continued = None;
     loop {
         let request =
             ListRequest { prefix: start, continued: continued.as_deref(), ..ListRequest::default() };
         let page = lister.list(request).await?;
-        calls += 1.0;
         for object in &page.objects {
             let is_wanted = || ledger.look(|checkpoint| checkpoint.origin().wants(object));
             if object.body_bytes == 0 || !is_flow_log(&object.key, swath.prefix) || !is_wanted() {
@@ -222,12 +212,16 @@ async fn prove(place: &Place, swath: &Swath<'_>, lister: &Lister, ledger: &Ledge
             break;
         }
     }
-    let proven = ledger.look(|checkpoint| checkpoint.carried().proven(&listed));
-    let unknown = listed.len() - proven.len();
+    let count = listed.count();
+    let proven = ledger.look(|checkpoint| checkpoint.carried().proven(listed));
+    let unknown = count - proven.len();
     if unknown > 0 {
-        tracing::info!(folder, objects = unknown, "objects that an earlier version may have sent are sent");
+        tracing::warn!(
+            folder,
+            objects = unknown,
+            "objects of an old day cannot be told from those that version 0.1.0 sent; they are sent, perhaps again"
+        );
     }
     ledger.store(place, done.into_iter().chain(proven).collect()).await?;
-    ledger.change(&[Change::proven(place.clone())]).await?;
-    Ok(calls)
+    ledger.change(&[Change::proven(place.clone())]).await
 }
