@@ -218,7 +218,9 @@ impl Checkpoint {
     /// not done.
     pub fn wants(&self, object: &Object) -> bool {
         let place = object.place();
-        self.origin.wants(object) && self.is_polled(&place) && !self.is_done(object, &place, &Stored::default())
+        self.origin.wants(object)
+            && self.is_polled(&place)
+            && !self.is_done(object, &place, &Stored::default())
     }
 
     /// Whether polls look at a place.

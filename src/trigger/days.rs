@@ -39,15 +39,11 @@ impl Days {
     }
 
     /// Adds to what is known of a place. Without a file of it yet, what S3 took before `before` is done.
-    pub async fn add(
-        &self,
-        place: &Place,
-        before: Option<Day>,
-        done: Fingerprints,
-    ) -> Result<(), Stopped> {
+    pub async fn add(&self, place: &Place, before: Option<Day>, done: Fingerprints) -> Result<(), Stopped> {
         let names = self.names(&place.folder).await?;
         let names: Vec<String> = names.into_iter().filter(|name| is_of(name, place.day)).collect();
-        let mut stored = self.gather(place, names.iter()).await?.unwrap_or(Stored { before, ..Stored::default() });
+        let mut stored =
+            self.gather(place, names.iter()).await?.unwrap_or(Stored { before, ..Stored::default() });
         stored.done.extend(done);
         self.write(place, &stored).await?;
         let own = self.name(place.day);
@@ -87,7 +83,8 @@ impl Days {
             }
             let read = || storage.read(&path);
             let Some(file) = self.delivery.until_done("read the checkpoint", read).await? else { continue };
-            let Some(stored) = unseal(&file).and_then(|body| serde_json::from_slice::<Stored>(&body).ok()) else {
+            let Some(stored) = unseal(&file).and_then(|body| serde_json::from_slice::<Stored>(&body).ok())
+            else {
                 tracing::error!(
                     path,
                     "a file of the state was damaged and is set aside; some records may be sent again"

@@ -113,8 +113,7 @@ pub(crate) fn missing(world: &World, configuration: &TriggerConfiguration) -> Ve
     // What took the place of an object that was delivered whole is none of the trigger's affair.
     let lost = |object: &&Planned| {
         object.is_corrupt
-            || !(is_there(&object.records)
-                || object.replaces.as_ref().is_some_and(|before| is_there(before)))
+            || !(is_there(&object.records) || object.replaces.as_ref().is_some_and(|before| is_there(before)))
     };
     let missing = world.plan.objects.iter().filter(is_due).filter(lost);
     missing.map(|object| object.key.clone()).collect()

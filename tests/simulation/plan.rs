@@ -113,7 +113,8 @@ impl Plan {
         });
         let clock = (start_from != "now" && dice.chance("wrong clock", 15)).then(|| {
             let from = start + SignedDuration::from_mins(i64::try_from(dice.below("clock", 240)).unwrap());
-            let until = from + SignedDuration::from_mins(i64::try_from(dice.below("corrected", 240)).unwrap());
+            let until =
+                from + SignedDuration::from_mins(i64::try_from(dice.below("corrected", 240)).unwrap());
             let days = dice.one_of("wrong by", &[3, 3, 40, -2]);
             WrongClock { from, until, by: SignedDuration::from_hours(24 * days) }
         });
@@ -201,7 +202,8 @@ impl Shape<'_> {
             _ => appears - SignedDuration::from_hours(24 * 31) - seconds("months late", 1000),
         };
         // A copy keeps the time of its original, unless it comes so late that nothing is promised.
-        let is_copy = dice.chance("copy", 8) && appears.duration_since(named) < SignedDuration::from_hours(24 * 25);
+        let is_copy =
+            dice.chance("copy", 8) && appears.duration_since(named) < SignedDuration::from_hours(24 * 25);
         let taken = if is_copy { named + SignedDuration::from_mins(10) } else { appears };
         let taken = taken.min(appears);
         let named = named.as_second() - named.as_second() % 300;
@@ -233,7 +235,8 @@ impl Shape<'_> {
         if is_corrupt || !dice.chance("replaced", 4) {
             return vec![object];
         }
-        let after = appears + SignedDuration::from_mins(i64::try_from(dice.below("replaced after", 90)).unwrap());
+        let after =
+            appears + SignedDuration::from_mins(i64::try_from(dice.below("replaced after", 90)).unwrap());
         let after = Timestamp::from_second(after.as_second()).unwrap();
         object.vanishes = Some(after);
         let records = records_of(object.records.len() as u64 + 5, 1);

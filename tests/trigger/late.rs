@@ -81,7 +81,8 @@ async fn stragglers_behind_the_window_arrive_once_even_after_their_day_is_closed
 
 /// Waits until so many more polls have listed the one lane from a day on.
 async fn polls(world: &World, count: usize) {
-    let polls = || world.s3.requests().iter().filter(|request| request.query("start-after").is_some()).count();
+    let polls =
+        || world.s3.requests().iter().filter(|request| request.query("start-after").is_some()).count();
     let before = polls();
     assert!(eventually(PATIENCE, || polls() > before + count).await);
 }
@@ -132,9 +133,11 @@ async fn of_a_day_that_lost_objects_the_new_ones_arrive_and_no_other() {
     let mut world = World::new().await;
     world.argument("start_from", "beginning");
     let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
-    let old: Vec<_> = [5, 50].map(|days| days * 24 * 60).into_iter().flat_map(|minutes| {
-        (0..6).map(|_| world.put(&flow_log, minutes, 5).key).collect::<Vec<_>>()
-    }).collect();
+    let old: Vec<_> = [5, 50]
+        .map(|days| days * 24 * 60)
+        .into_iter()
+        .flat_map(|minutes| (0..6).map(|_| world.put(&flow_log, minutes, 5).key).collect::<Vec<_>>())
+        .collect();
     world.put(&flow_log, 5, 5);
     let process = world.start().await;
     world.all_arrive(&process).await;

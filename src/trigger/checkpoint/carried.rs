@@ -66,8 +66,7 @@ impl Carried {
 
     /// Whether anything is known of a day of a lane.
     pub fn knows(&self, place: &Place) -> bool {
-        !place.folder.is_empty()
-            && self.of_lane(&place.folder).any(|(_, days)| days.contains_key(&place.day))
+        !place.folder.is_empty() && self.of_lane(&place.folder).any(|(_, days)| days.contains_key(&place.day))
     }
 
     /// Which of these objects, all that a place has and that are not known one by one, a digest proves to be done: those

@@ -131,7 +131,8 @@ mod tests {
     fn what_is_stored_holds_one_by_one_or_by_the_day_on_which_s3_took_it() {
         let done = [Fingerprint::of("a")].into_iter().collect();
         let stored = Stored { before: Day::parse("20261101"), done };
-        let [early, late] = ["2026-10-31T23:59:59Z", "2026-11-01T00:00:00Z"].map(|time| time.parse().unwrap());
+        let [early, late] =
+            ["2026-10-31T23:59:59Z", "2026-11-01T00:00:00Z"].map(|time| time.parse().unwrap());
         assert!(stored.contains(Fingerprint::of("a"), late));
         assert!(stored.contains(Fingerprint::of("b"), early));
         assert!(!stored.contains(Fingerprint::of("b"), late));

@@ -64,7 +64,10 @@ fn an_object_that_was_replaced_is_read_from_its_beginning() {
     let with = |etag: &str| Object { etag: Some(etag.to_owned()), ..object("a", "10:00") };
     checkpoint.apply(&delivered(&[cover(&with("1"), 7, false)]));
     let checkpoint = reread(&checkpoint);
-    assert_eq!([with("1"), with("2"), object("a", "10:00")].map(|object| checkpoint.position(&object)), [7, 0, 7]);
+    assert_eq!(
+        [with("1"), with("2"), object("a", "10:00")].map(|object| checkpoint.position(&object)),
+        [7, 0, 7]
+    );
 }
 
 #[test]
@@ -136,8 +139,7 @@ fn what_version_0_1_0_knew_is_asked_by_its_own_places() {
 #[test]
 fn a_digest_of_version_0_1_0_proves_a_day_that_has_what_it_had() {
     let mut checkpoint = Checkpoint::new(Origin::since(Timestamp::MIN));
-    let objects: Vec<Object> =
-        ["1", "2", "3"].map(|hash| object(&key("fl-a", "1000", hash), "10:10")).into();
+    let objects: Vec<Object> = ["1", "2", "3"].map(|hash| object(&key("fl-a", "1000", hash), "10:10")).into();
     let day = objects[0].place().day;
     for object in &objects {
         checkpoint.carried.insert(&object.key, day);

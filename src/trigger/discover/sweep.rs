@@ -101,8 +101,10 @@ impl Sweep {
     async fn finish(&self, at: &Swept, swath: &Swath<'_>, ledger: &Ledger) -> Result<(), Stopped> {
         let Some(before) = at.before else { return Ok(()) };
         let loose = swath.is_loose.then_some("");
-        let lanes = swath.lanes.iter().map(Lane::folder).filter(|folder| swath.is_loose || *folder == at.area);
-        let gone = (!swath.is_loose && !swath.lanes.iter().any(|lane| lane.folder() == at.area)).then_some(at.area.as_str());
+        let lanes =
+            swath.lanes.iter().map(Lane::folder).filter(|folder| swath.is_loose || *folder == at.area);
+        let gone = (!swath.is_loose && !swath.lanes.iter().any(|lane| lane.folder() == at.area))
+            .then_some(at.area.as_str());
         let none = BTreeSet::new();
         for folder in loose.into_iter().chain(lanes).chain(gone) {
             ledger.whole(folder, before, at.kept.get(folder).unwrap_or(&none)).await?;
@@ -167,7 +169,8 @@ async fn judge(
         }
         // Polls list a lane from the folder of its floor on, and a loose prefix from its beginning.
         let lane = Lane::around(&object.key).filter(|_| !swath.is_loose);
-        let is_listed = floor.is_none_or(|floor| lane.is_none_or(|lane| object.key >= lane.day_folder(floor)));
+        let is_listed =
+            floor.is_none_or(|floor| lane.is_none_or(|lane| object.key >= lane.day_folder(floor)));
         let is_polled = is_listed && floor.is_none_or(|floor| place.day >= floor);
         if is_done || is_polled || named.rests(&object) {
             continue;
