@@ -9,6 +9,7 @@ mod careful;
 pub mod checkpoint;
 pub mod commit;
 pub mod crashes;
+pub mod days;
 pub mod deliver;
 pub mod discover;
 pub mod fetch;
@@ -33,8 +34,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use self::batch::Batch;
-use self::checkpoint::seen::Seen;
-use self::checkpoint::{Change, Pending};
+use self::checkpoint::Pending;
 use self::commit::Ledger;
 use self::deliver::{Delivery, Receipt};
 use self::discover::{Discovery, Found};
@@ -305,7 +305,7 @@ impl Trigger {
 
     /// Moves the records of an object into batches, delivering each that is full.
     async fn drain(&mut self, mut opened: Opened, batch: &mut Batch) -> Result<(), Stopped> {
-        let delivered = self.ledger.look(|checkpoint| checkpoint.position(&opened.object.key));
+        let delivered = self.ledger.look(|checkpoint| checkpoint.position(&opened.object));
         let (mut position, mut end) = (delivered, delivered);
         let mut left_out = LeftOut::default();
         loop {
@@ -393,10 +393,6 @@ impl Trigger {
             self.progress.dropped(key);
         }
         self.poll.rests(object, error, attempts);
-        let place = object.place();
-        if self.ledger.look(|checkpoint| checkpoint.seen(&place).is_none_or(Seen::is_closable)) {
-            self.ledger.change(&[Change::troubled(place)]).await?;
-        }
         Ok(())
     }
 }

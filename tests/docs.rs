@@ -272,7 +272,8 @@ fn every_guarantee_names_a_test_that_quotes_it() {
             let before = source.split(&format!("fn {name}(")).next().filter(|before| *before != source);
             let before = before.unwrap_or_else(|| panic!("{test} does not exist"));
             let comment: Vec<&str> = before.rsplit("\n\n").next().unwrap().lines().collect();
-            let quoted: Vec<&str> = comment.iter().filter_map(|line| line.strip_prefix("/// ")).collect();
+            let quoted: Vec<&str> =
+                comment.iter().filter_map(|line| line.trim_start().strip_prefix("/// ")).collect();
             assert!(
                 quoted.join(" ").contains(&format!("Guarantee {number}: {title}")),
                 "{test} does not quote {title}"

@@ -298,7 +298,7 @@ impl Survey {
     fn take(&mut self, page: Page, prefix: &str) {
         for object in page.objects {
             if object.body_bytes > 0 && is_flow_log(&object.key, prefix) {
-                match self.logs.entry(object.place().flow_log) {
+                match self.logs.entry(object.flow_log()) {
                     Entry::Vacant(log) => drop(log.insert(Log::new(object))),
                     Entry::Occupied(mut log) => log.get_mut().add(object),
                 }

@@ -34,7 +34,7 @@ pub(super) async fn flow_logs(
     }
     let mut samples = Samples::new();
     if let Some((object, sample)) = newest {
-        samples.insert(object.place().flow_log, sample.clone());
+        samples.insert(object.flow_log(), sample.clone());
         let sampler = Sampler::new(bucket, trigger);
         let mut room = SAMPLED_BYTES;
         for (name, log) in &survey.logs {

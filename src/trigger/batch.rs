@@ -35,7 +35,7 @@ pub struct Batch {
 pub struct Cover {
     /// The object's key.
     pub key: String,
-    /// The day that the object belongs to.
+    /// The day on which S3 took the object; version 0.1.0 noted the day in its name.
     pub day: Day,
     /// The first record.
     pub from: u64,
@@ -43,11 +43,15 @@ pub struct Cover {
     pub to: u64,
     /// Whether the object ends there.
     pub whole: bool,
+    /// What tells the object's content from another under its key. Kept while the object is delivered in part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
 }
 
 impl Cover {
     fn new(object: &Object, from: u64, to: u64, whole: bool) -> Self {
-        Self { key: object.key.clone(), day: object.place().day, from, to, whole }
+        let (key, day) = (object.key.clone(), Day::of(object.last_modified));
+        Self { key, day, from, to, whole, etag: object.etag.clone() }
     }
 }
 
@@ -121,12 +125,13 @@ impl Batch {
     /// share a folder in it.
     pub fn request_id(&self, owner: &str) -> String {
         let mut name = owner.as_bytes().to_vec();
-        for Cover { key, from, to, .. } in &self.covers {
+        for Cover { key, from, to, etag, .. } in &self.covers {
             // A NUL cannot be in an owner's name and ends a key without doubt: keys are told apart by position too.
             name.push(0);
             name.extend_from_slice(key.as_bytes());
             name.extend_from_slice(&from.to_be_bytes());
             name.extend_from_slice(&to.to_be_bytes());
+            name.extend_from_slice(etag.as_deref().unwrap_or_default().as_bytes());
         }
         Uuid::new_v5(&NAMESPACE, &name).to_string()
     }
@@ -138,6 +143,7 @@ impl Batch {
         }
         let [opening, closing] = ["[", "]"].map(Bytes::from);
         let file = std::iter::once(opening).chain(self.pieces).chain([closing]).collect();
+        self.covers.iter_mut().filter(|cover| cover.whole).for_each(|cover| cover.etag = None);
         (file, self.covers)
     }
 }
@@ -164,7 +170,7 @@ mod tests {
     }
 
     fn cover(key: &str, from: u64, to: u64, whole: bool) -> Cover {
-        Cover { key: key.to_owned(), day: Day::of(Timestamp::UNIX_EPOCH), from, to, whole }
+        Cover { key: key.to_owned(), day: Day::of(Timestamp::UNIX_EPOCH), from, to, whole, etag: None }
     }
 
     #[test]
@@ -218,6 +224,7 @@ mod tests {
             id("logs", &[cover("a", 1, 5, true)]),
             id("logs", &[cover("b", 0, 5, true)]),
             id("logs", &[cover("a", 0, 5, true), cover("b", 0, 1, true)]),
+            id("logs", &[Cover { etag: Some("another content".to_owned()), ..cover("a", 0, 5, true) }]),
         ] {
             assert_ne!(same, other);
         }

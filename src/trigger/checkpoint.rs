@@ -4,22 +4,28 @@
 //! One definition of "done": an object is done when it was delivered to its end or rejected by name. Whatever is not
 //! done and lies behind the origin is found again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use self::seen::{Digest, Seen};
+use self::carried::Carried;
+pub use self::change::Change;
+use self::change::Step;
+pub use self::origin::{Marker, Origin};
+use self::seen::{Fingerprint, Fingerprints, Stored};
 use super::batch::Cover;
-use super::deliver::Receipt;
-use super::place::{Day, LogName, Place};
+use super::place::{Day, Place};
 use crate::s3::Object;
 
+pub mod carried;
+mod change;
+mod origin;
 pub mod seen;
 
-/// The form of the state.
-const VERSION: u32 = 1;
+/// The form of the state, and the one before it, which can be read.
+const VERSION: u32 = 2;
+const VERSION_BEFORE: u32 = 1;
 /// How many rejected objects are remembered by name; as done, all are.
 const NAMED: usize = 1_000;
 
@@ -28,14 +34,26 @@ const NAMED: usize = 1_000;
 pub struct Checkpoint {
     version: u32,
     origin: Origin,
-    /// The objects that are done, by flow log and day.
-    logs: BTreeMap<String, BTreeMap<Day, Seen>>,
-    /// For each folder of days: the days before this one are done but for stragglers.
+    /// The objects that are done, by place: of the days that polls look at all of them, of older ones those that are
+    /// not in a file of their day yet.
+    #[serde(default)]
+    done: BTreeMap<String, BTreeMap<Day, Fingerprints>>,
+    /// What version 0.1.0 knew of places.
+    #[serde(default, rename = "logs", skip_serializing_if = "Carried::is_empty")]
+    carried: Carried,
+    /// For each folder of days: the days before this one are for the sweep alone.
     floors: BTreeMap<String, Day>,
+    /// For each folder of days: what lies in days before this one, and was taken by S3 before it, is done, but for what
+    /// has a file of its day.
+    #[serde(default)]
+    whole: BTreeMap<String, Day>,
+    /// Where the sweep is.
+    #[serde(default)]
+    swept: Option<Swept>,
     /// The last objects that could not be delivered, each with the cause.
     rejected: Vec<(String, String)>,
     /// Objects of which a batch ended in the middle: how many records were delivered.
-    partial: BTreeMap<String, u64>,
+    partial: BTreeMap<String, Partial>,
     /// The batch that is being delivered, and the instance that does so.
     pending: Option<Pending>,
     holder: Option<Uuid>,
@@ -45,24 +63,30 @@ pub struct Checkpoint {
     last: Option<String>,
 }
 
-/// Where the delivery begins in a bucket.
+/// How far an object was delivered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
-    /// Objects that S3 took before this time are not wanted, unless a marker wants them.
-    pub since: Timestamp,
-    /// Where the Python module stopped, for each prefix that it watched.
-    pub markers: Vec<Marker>,
+#[serde(untagged)]
+enum Partial {
+    /// So many records of the content that this ETag tells.
+    Of { records: u64, etag: String },
+    /// So many records of whatever there was.
+    Records(u64),
 }
 
-/// The last key that the Python module had listed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Marker {
-    /// The prefix that it watched.
-    pub prefix: String,
-    /// The key.
-    pub key: String,
-    /// When S3 took the marked object; the time in its name if it is gone.
-    pub last_modified: Option<Timestamp>,
+/// Where the sweep is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Swept {
+    /// The lane or the prefix that it goes through.
+    pub area: String,
+    /// The last key that it has dealt with there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<String>,
+    /// The days before this one are those of which more than a month has passed since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Day>,
+    /// Those of them that hold what is not done, or what S3 took later.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept: BTreeMap<String, BTreeSet<Day>>,
 }
 
 /// A batch that is on its way: after a crash it is sent again as it was, under the same request ID.
@@ -76,106 +100,17 @@ pub struct Pending {
     pub covers: Vec<Cover>,
 }
 
-/// A step of the state. Only the functions below make one, so that what is committed was accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Change(Step);
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Step {
-    Opened { instance: Uuid },
-    Resumed { instance: Uuid },
-    Begun(Pending),
-    Forgotten,
-    Committed(Vec<Cover>),
-    Rejected { key: String, day: Day, cause: String },
-    Troubled { flow_log: String, day: Day },
-    Closed { flow_log: String, day: Day },
-    ClosedWith { flow_log: String, day: Day, digest: Digest },
-    Reopened { flow_log: String, day: Day },
-    Floor { folder: String, day: Day },
-}
-
-impl Change {
-    /// An instance begins to write. Of two instances this stops the older one.
-    pub fn opened(instance: Uuid) -> Self {
-        Self(Step::Opened { instance })
-    }
-
-    /// The batch that is being delivered passes from an instance that is gone to this one.
-    pub fn resumed(instance: Uuid) -> Self {
-        Self(Step::Resumed { instance })
-    }
-
-    /// Whether it is no more than the beginning of an instance.
-    pub fn is_opening(&self) -> bool {
-        matches!(self.0, Step::Opened { .. })
-    }
-
-    /// Whether it says what the platform has.
-    pub fn is_commit(&self) -> bool {
-        matches!(self.0, Step::Committed(_))
-    }
-
-    /// A batch is about to be delivered.
-    pub fn begun(pending: Pending) -> Self {
-        Self(Step::Begun(pending))
-    }
-
-    /// The batch that was pending never left: its records are delivered anew.
-    pub fn forgotten() -> Self {
-        Self(Step::Forgotten)
-    }
-
-    /// The platform accepted a batch, or there was nothing in it to accept.
-    pub fn committed(receipt: Receipt) -> Self {
-        Self(Step::Committed(receipt.into_covers()))
-    }
-
-    /// An object, or the rest of it, cannot be delivered.
-    pub fn rejected(object: &Object, cause: &str) -> Self {
-        Self(Step::Rejected { key: object.key.clone(), day: object.place().day, cause: cause.to_owned() })
-    }
-
-    /// An object of this place could not be read: the day stays open until it could.
-    pub fn troubled(place: Place) -> Self {
-        let Place { flow_log, day } = place;
-        Self(Step::Troubled { flow_log, day })
-    }
-
-    /// All objects of a day are done, and it is too old for more than stragglers.
-    pub fn closed(place: Place) -> Self {
-        let Place { flow_log, day } = place;
-        Self(Step::Closed { flow_log, day })
-    }
-
-    /// These are the objects of a closed day that are left, all of them done.
-    pub fn closed_with(place: Place, keys: &[&str]) -> Self {
-        let Place { flow_log, day } = place;
-        Self(Step::ClosedWith { flow_log, day, digest: Digest::of(keys) })
-    }
-
-    /// It cannot be told which objects of a closed day are done: all of it is delivered again.
-    pub fn reopened(place: Place) -> Self {
-        let Place { flow_log, day } = place;
-        Self(Step::Reopened { flow_log, day })
-    }
-
-    /// In this folder of days, those before `day` are done but for stragglers.
-    pub fn floor(folder: &str, day: Day) -> Self {
-        Self(Step::Floor { folder: folder.to_owned(), day })
-    }
-}
-
 impl Checkpoint {
     /// The state before the first delivery.
     pub fn new(origin: Origin) -> Self {
         Self {
             version: VERSION,
             origin,
-            logs: BTreeMap::new(),
+            done: BTreeMap::new(),
+            carried: Carried::default(),
             floors: BTreeMap::new(),
+            whole: BTreeMap::new(),
+            swept: None,
             rejected: Vec::new(),
             partial: BTreeMap::new(),
             pending: None,
@@ -187,9 +122,9 @@ impl Checkpoint {
 
     /// Reads the form that [`Checkpoint::to_json`] writes; the error says what is wrong with it.
     pub fn from_json(json: &[u8]) -> Result<Self, String> {
-        let checkpoint: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
-        match checkpoint.version {
-            VERSION => Ok(checkpoint),
+        let mut checkpoint: Self = serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        match std::mem::replace(&mut checkpoint.version, VERSION) {
+            VERSION | VERSION_BEFORE => Ok(checkpoint),
             other => Err(format!("it has version {other}, this program knows version {VERSION}")),
         }
     }
@@ -209,17 +144,9 @@ impl Checkpoint {
                 self.holder = self.instance;
             }
             Step::Forgotten => self.pending = None,
-            Step::Committed(covers) => {
-                if let Some(pending) = self.pending.take() {
-                    self.last = Some(pending.request_id);
-                }
-                for Cover { key, day, to, whole, .. } in covers {
-                    if *whole {
-                        self.done(key, *day);
-                    } else {
-                        self.partial.insert(key.clone(), *to);
-                    }
-                }
+            Step::Delivered(covers) => {
+                self.accepted();
+                covers.iter().for_each(|cover| self.cover(cover));
             }
             Step::Rejected { key, day, cause } => {
                 self.done(key, *day);
@@ -228,23 +155,58 @@ impl Checkpoint {
                 }
                 self.rejected.push((key.clone(), cause.clone()));
             }
-            Step::Troubled { flow_log, day } => self.day(flow_log, *day).trouble(),
-            Step::Closed { flow_log, day } => self.day(flow_log, *day).close(),
-            Step::ClosedWith { flow_log, day, digest } => *self.day(flow_log, *day) = Seen::Closed(*digest),
-            Step::Reopened { flow_log, day } => *self.day(flow_log, *day) = Seen::default(),
             Step::Floor { folder, day } => {
                 self.floors.insert(folder.clone(), *day);
             }
+            Step::Whole { folder, before } => {
+                self.whole.insert(folder.clone(), *before);
+                self.carried.forget_before(folder, *before);
+            }
+            Step::Proven { folder, day } => {
+                self.carried.forget(&Place { folder: folder.clone(), day: *day });
+            }
+            Step::Swept(swept) => self.swept = Some(swept.clone()),
+            Step::Committed(covers) => {
+                self.accepted();
+                for cover in covers {
+                    // Without a lane, a place needs a day that is not noted here.
+                    if cover.whole && Place::of(&cover.key, cover.day).folder.is_empty() {
+                        self.partial.remove(&cover.key);
+                        self.carried.insert(&cover.key, cover.day);
+                    } else {
+                        self.cover(cover);
+                    }
+                }
+            }
+            Step::Troubled { .. } => {}
+            Step::Closed { flow_log, day } => self.carried.close(flow_log, *day),
+            Step::ClosedWith { flow_log, day, digest } => self.carried.close_with(flow_log, *day, *digest),
+            Step::Reopened { flow_log, day } => self.carried.reopen(flow_log, *day),
+        }
+    }
+
+    fn accepted(&mut self) {
+        if let Some(pending) = self.pending.take() {
+            self.last = Some(pending.request_id);
+        }
+    }
+
+    fn cover(&mut self, Cover { key, day, to, whole, etag, .. }: &Cover) {
+        if *whole {
+            self.done(key, *day);
+        } else {
+            let partial = match etag.clone() {
+                Some(etag) => Partial::Of { records: *to, etag },
+                None => Partial::Records(*to),
+            };
+            self.partial.insert(key.clone(), partial);
         }
     }
 
     fn done(&mut self, key: &str, day: Day) {
         self.partial.remove(key);
-        self.day(&Place::on(day, key).flow_log, day).insert(key);
-    }
-
-    fn day(&mut self, flow_log: &str, day: Day) -> &mut Seen {
-        self.logs.entry(flow_log.to_owned()).or_default().entry(day).or_default()
+        let Place { folder, day } = Place::of(key, day);
+        self.done.entry(folder).or_default().entry(day).or_default().insert(Fingerprint::of(key));
     }
 
     /// Where the delivery begins.
@@ -252,20 +214,85 @@ impl Checkpoint {
         &self.origin
     }
 
-    /// What is known of a flow log's day.
-    pub fn seen(&self, place: &Place) -> Option<&Seen> {
-        self.logs.get(&place.flow_log)?.get(&place.day)
-    }
-
-    /// Whether an object is to be delivered: it lies behind the origin and is not done.
+    /// Whether a poll is to deliver an object: it lies behind the origin, in a day that is not left to the sweep, and is
+    /// not done.
     pub fn wants(&self, object: &Object) -> bool {
-        let is_done = || self.seen(&object.place()).is_some_and(|seen| seen.contains(&object.key));
-        self.origin.wants(object) && !is_done()
+        let place = object.place();
+        self.origin.wants(object)
+            && self.is_polled(&place)
+            && !self.is_done(object, &place, &Stored::default())
     }
 
-    /// How many records of an object were delivered already.
-    pub fn position(&self, key: &str) -> u64 {
-        self.partial.get(key).copied().unwrap_or(0)
+    /// Whether polls look at a place.
+    pub fn is_polled(&self, place: &Place) -> bool {
+        self.floor(&place.folder).is_none_or(|floor| place.day >= floor)
+    }
+
+    /// Whether an object is done, of whose place the storage knows this.
+    pub fn is_done(&self, object: &Object, place: &Place, stored: &Stored) -> bool {
+        let fingerprint = Fingerprint::of(&object.key);
+        self.recent(place).is_some_and(|done| done.contains(fingerprint))
+            || stored.contains(fingerprint, object.last_modified)
+            || self.carried.contains(object)
+    }
+
+    /// What is not in a file of the day yet.
+    pub fn recent(&self, place: &Place) -> Option<&Fingerprints> {
+        self.done.get(&place.folder)?.get(&place.day)
+    }
+
+    /// The places that no poll looks at any more: what is known of them belongs into files of their days.
+    pub fn foldable(&self) -> Vec<Place> {
+        let old = self.done.iter().flat_map(|(folder, days)| {
+            let days = self.floor(folder).map(|floor| days.range(..floor));
+            let place = |day: &Day| Place { folder: folder.clone(), day: *day };
+            days.into_iter().flatten().map(move |(day, _)| place(day))
+        });
+        old.collect()
+    }
+
+    /// What is known of these places is in files of their days.
+    pub fn folded(&mut self, places: &[Place]) {
+        for Place { folder, day } in places {
+            if let Some(days) = self.done.get_mut(folder) {
+                days.remove(day);
+            }
+        }
+        self.done.retain(|_, days| !days.is_empty());
+    }
+
+    /// What version 0.1.0 knew.
+    pub fn carried(&self) -> &Carried {
+        &self.carried
+    }
+
+    /// What a place without a file of its day has done: what S3 took before this day.
+    pub fn whole_before(&self, place: &Place) -> Option<Day> {
+        self.whole(&place.folder).filter(|before| place.day < *before)
+    }
+
+    /// The day before which a folder is whole, but for what has a file of its day.
+    pub fn whole(&self, folder: &str) -> Option<Day> {
+        self.whole.get(folder).copied()
+    }
+
+    /// Where the sweep was.
+    pub fn swept(&self) -> Option<&Swept> {
+        self.swept.as_ref()
+    }
+
+    /// The folders that were listed once.
+    pub fn folders(&self) -> impl Iterator<Item = &str> {
+        self.floors.keys().map(String::as_str)
+    }
+
+    /// How many records of an object were delivered already: none of one that was replaced since.
+    pub fn position(&self, object: &Object) -> u64 {
+        match self.partial.get(&object.key) {
+            Some(Partial::Of { etag, .. }) if object.etag.as_ref().is_some_and(|now| now != etag) => 0,
+            Some(Partial::Of { records, .. } | Partial::Records(records)) => *records,
+            None => 0,
+        }
     }
 
     /// The batch that was being delivered when the process ended.
@@ -283,61 +310,9 @@ impl Checkpoint {
         self.last.as_deref()
     }
 
-    /// The day before which a folder of days is done but for stragglers.
+    /// The day before which a folder of days is for the sweep alone.
     pub fn floor(&self, folder: &str) -> Option<Day> {
         self.floors.get(folder).copied()
-    }
-
-    /// The days before `day` that can be closed.
-    pub fn closable(&self, day: Day) -> Vec<Place> {
-        let old = self.logs.iter().flat_map(|(flow_log, days)| {
-            let closable = days.range(..day).filter(|(_, seen)| seen.is_closable());
-            closable.map(|(day, _)| Place { flow_log: flow_log.clone(), day: *day })
-        });
-        old.collect()
-    }
-}
-
-impl Origin {
-    /// Everything that S3 took from `since` on.
-    pub fn since(since: Timestamp) -> Self {
-        Self { since, markers: Vec::new() }
-    }
-
-    /// Whether an object lies behind it.
-    pub fn wants(&self, object: &Object) -> bool {
-        let markers = self.markers.iter().filter(|marker| object.key.starts_with(&marker.prefix));
-        let marker = markers.max_by_key(|marker| marker.prefix.len());
-        marker.map_or_else(|| object.last_modified >= self.since, |marker| marker.wants(object))
-    }
-
-    /// The first day with objects that are wanted and are no stragglers, if S3 takes them at most `delay` after the
-    /// time in their names; `None` if it may be any day.
-    pub fn first_day(&self, delay: SignedDuration) -> Option<Day> {
-        let marked = self.markers.iter().map(|marker| LogName::of(&marker.key)?.timestamp());
-        let first = marked.chain([Some(self.since)]).min().flatten()?;
-        first.checked_sub(delay).ok().filter(|first| *first > Timestamp::UNIX_EPOCH).map(Day::of)
-    }
-}
-
-impl Marker {
-    /// Whether the Python module may have missed an object: it has passed over all that sorts before its marker, in
-    /// every flow log, account and region. What it surely sent is what lies before the marker's time, was there when
-    /// the marked object came, and the same flow log's object at the marker's time.
-    fn wants(&self, object: &Object) -> bool {
-        if object.key == self.key {
-            return false;
-        }
-        if self.last_modified.is_none_or(|last_modified| object.last_modified > last_modified) {
-            return true;
-        }
-        match (LogName::of(&object.key), LogName::of(&self.key)) {
-            (Some(name), Some(marked)) if name.time == marked.time => {
-                name.flow_log != marked.flow_log || object.key > self.key
-            }
-            (Some(name), Some(marked)) => name.time > marked.time,
-            _ => object.key > self.key,
-        }
     }
 }
 

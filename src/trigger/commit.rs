@@ -1,30 +1,35 @@
 //! Keeps the [`Checkpoint`] in the storage: every change is an entry of a [`Journal`] before it counts.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::checkpoint::seen::{Fingerprints, Stored};
 use super::checkpoint::{Change, Checkpoint, Origin, Pending};
 use super::crashes::Crashes;
+use super::days::Days;
 use super::deliver::{Delivery, Receipt};
 use super::journal::{AppendError, Contents, Journal};
 use super::leftovers::Leftovers;
 use super::origin::first_origin;
 use super::owner;
+use super::place::{Day, Place};
 use super::presence::{Instance, Presence};
 use crate::config::TriggerConfiguration;
 use crate::platform::storage::StorageError;
 use crate::retry::Backoff;
-use crate::s3::{Bucket, Object, S3Error};
-use crate::shutdown::{Shutdown, Stopped};
+use crate::s3::{Bucket, Object};
+use crate::shutdown::Stopped;
 
 /// The checkpoint and its place in the storage. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     checkpoint: Arc<Mutex<Checkpoint>>,
     journal: Arc<tokio::sync::Mutex<Journal>>,
+    days: Days,
     instance: Uuid,
     /// The folder of the state.
     folder: Arc<str>,
@@ -100,6 +105,7 @@ impl Ledger {
         let ledger = Self {
             checkpoint: Arc::new(Mutex::new(checkpoint)),
             journal: Arc::new(tokio::sync::Mutex::new(read.journal)),
+            days: Days::new(&folder, instance.id, delivery),
             instance: instance.id,
             crashes,
             leftovers: Leftovers::new(&folder, delivery),
@@ -222,23 +228,68 @@ impl Ledger {
             }
             self.delivery.shutdown.sleep(backoff.next_wait()).await?;
         }
+        // With the journal in hand: a snapshot must have all that is in the entries before it.
+        self.alter(|checkpoint| changes.iter().for_each(|change| checkpoint.apply(change)));
         let is_long = journal.is_long();
         drop(journal);
-        {
-            let mut checkpoint = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-            changes.iter().for_each(|change| checkpoint.apply(change));
-        }
         if is_long { self.snapshot().await } else { Ok(()) }
+    }
+
+    /// What the storage knows of a place, with what is not there yet.
+    pub async fn stored(&self, place: &Place) -> Result<Stored, Stopped> {
+        // Looked at first: meanwhile it may be folded into the file.
+        let recent = self.look(|checkpoint| checkpoint.recent(place).cloned());
+        let before = self.look(|checkpoint| checkpoint.whole_before(place));
+        let stored = self.days.read(place).await?;
+        let mut stored = stored.unwrap_or(Stored { before, ..Stored::default() });
+        stored.done.extend(recent.unwrap_or_default());
+        Ok(stored)
+    }
+
+    /// Notes in the file of a day that these objects of it are done.
+    pub async fn store(&self, place: &Place, done: Fingerprints) -> Result<(), Stopped> {
+        let before = self.look(|checkpoint| checkpoint.whole_before(place));
+        self.days.add(place, before, done).await
+    }
+
+    /// A folder was looked through to its end: all that lies in days before `before`, and was taken by S3 before that
+    /// day, is done, but for what lies in the days that are kept.
+    pub async fn whole(&self, folder: &str, before: Day, kept: &BTreeSet<Day>) -> Result<(), Stopped> {
+        let stored = self.days.days(folder).await?;
+        for day in kept.difference(&stored) {
+            self.store(&Place { folder: folder.to_owned(), day: *day }, Fingerprints::default()).await?;
+        }
+        if self.look(|checkpoint| checkpoint.whole(folder).is_none_or(|known| known < before)) {
+            self.change(&[Change::whole(folder, before)]).await?;
+        }
+        if stored.is_empty() { Ok(()) } else { self.days.forget(folder, before, kept).await }
+    }
+
+    fn alter(&self, alter: impl FnOnce(&mut Checkpoint)) {
+        alter(&mut self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     async fn snapshot(&self) -> Result<(), Stopped> {
         let mut journal = self.journal.lock().await;
+        self.fold().await?;
         let snapshot = self.look(Checkpoint::to_json);
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         while let Err(error) = journal.snapshot(&snapshot).await {
             tracing::error!(%error, "could not write a snapshot of the checkpoint, it is tried again");
             self.delivery.shutdown.sleep(backoff.next_wait()).await?;
         }
+        Ok(())
+    }
+
+    /// Moves what no poll looks at any more into the files of its days. The journal has it until the next snapshot, so
+    /// that a crash at any point makes no more than the same files again.
+    async fn fold(&self) -> Result<(), Stopped> {
+        let places = self.look(Checkpoint::foldable);
+        for place in &places {
+            let done = self.look(|checkpoint| checkpoint.recent(place).cloned());
+            self.store(place, done.unwrap_or_default()).await?;
+        }
+        self.alter(|checkpoint| checkpoint.folded(&places));
         Ok(())
     }
 }
@@ -324,24 +375,4 @@ fn rebuild(contents: &Contents) -> Result<Option<Checkpoint>, String> {
 fn unreadable(folder: &str, reason: &str) -> StorageError {
     let reason = format!("{reason}; run the version that wrote it, or remove the folder and set start_from");
     StorageError::Io { action: "understand", path: folder.into(), source: std::io::Error::other(reason) }
-}
-
-/// Asks S3 until it answers: what is configured wrong may be put right meanwhile.
-pub async fn until_listed<T, F>(delivery: &Delivery, mut list: impl FnMut() -> F) -> Result<T, Stopped>
-where
-    F: Future<Output = Result<T, S3Error>>,
-{
-    let shutdown: &Shutdown = &delivery.shutdown;
-    let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
-    loop {
-        match shutdown.race(list()).await? {
-            Ok(listed) => return Ok(listed),
-            Err(error) => {
-                let wait = backoff.next_wait();
-                tracing::error!(%error, retry_in_s = wait.as_secs(), "cannot look for flow logs");
-                delivery.health.failed(shutdown).await?;
-                shutdown.sleep(wait).await?;
-            }
-        }
-    }
 }

@@ -13,6 +13,7 @@ mod explore;
 pub mod lane;
 pub mod lister;
 pub mod names;
+pub mod newest;
 pub mod sweep;
 pub mod walk;
 
@@ -24,7 +25,8 @@ use tokio::sync::mpsc;
 use self::lane::{Lane, is_flow_log};
 use self::lister::Lister;
 use self::names::{NAMED, Names};
-use self::sweep::Sweep;
+use self::newest::Newest;
+use self::sweep::{Swath, Sweep};
 use self::walk::Walk;
 use super::checkpoint::Change;
 use super::commit::Ledger;
@@ -74,6 +76,8 @@ pub struct Discovery {
     is_busy: bool,
     /// Whether only a listing of everything finds all flow logs.
     is_loose: bool,
+    /// Whether the last poll listed everything in one go.
+    is_in_one: bool,
     sweep: Sweep,
     /// Polls so far.
     polls: u64,
@@ -82,8 +86,9 @@ pub struct Discovery {
     walk_ahead: usize,
     /// What the sweep may cost by now.
     sweep_credit: f64,
-    /// For each lane that the poll under way got through: the day before which all is named.
+    /// For each folder that the poll under way got through: the day before which all is named.
     floors: Vec<(String, Day)>,
+    newest: Newest,
 }
 
 /// How a poll ended.
@@ -120,12 +125,15 @@ impl Discovery {
             hour: 0,
             is_busy: false,
             is_loose: false,
+            is_in_one: false,
             sweep: Sweep::default(),
             polls: 0,
             walk_credit: 0.0,
             walk_ahead: WALK_AHEAD,
-            sweep_credit: 0.0,
+            // However often the process is started, it sweeps.
+            sweep_credit: 1.0,
             floors: Vec::new(),
+            newest: Newest::default(),
         }
     }
 
@@ -149,57 +157,71 @@ impl Discovery {
         };
         self.walk_credit += (calls * WALK_SHARE).min(WALK_CALLS);
         self.sweep_credit += (calls * SWEEP_SHARE).min(SWEEP_CALLS);
-        while !self.is_loose && self.sweep_credit >= 1.0 && names.left() > 0 {
-            self.sweep_credit -= 1.0;
-            let lanes = self.walk.lanes();
-            let stragglers = self.sweep.step(lanes, &self.prefix, &self.lister, &self.ledger).await?;
-            for object in stragglers {
-                if names.is_new(&object) {
-                    names.name(object).await?;
-                }
-            }
-        }
+        self.sweep(&mut names).await?;
         names.name_again().await?;
         self.is_busy = names.is_used();
         Ok(if names.has_more() { Found::Some } else { Found::Everything })
     }
 
-    /// Everything that the poll named is done, or noted as troubled: notes which days need no look any more.
+    /// Everything that the poll named is done, or failed and is left to the sweep: notes which days need no look any
+    /// more.
     pub async fn settle(&mut self) -> Result<(), Stopped> {
         let floor = |folder: &str| self.ledger.look(|checkpoint| checkpoint.floor(folder));
         let mut changes = Vec::new();
         for (folder, day) in self.floors.drain(..) {
-            if floor(&folder) != Some(day) {
+            if floor(&folder).is_none_or(|floor| floor < day) {
                 changes.push(Change::floor(&folder, day));
             }
         }
-        let known = self.walk.lanes().iter().map(|lane| floor(lane.folder())).min().flatten();
-        if let Some(lowest) = known.filter(|_| !self.is_loose) {
-            let closable = self.ledger.look(|checkpoint| checkpoint.closable(lowest));
-            changes.extend(closable.into_iter().map(Change::closed));
-        }
         if changes.is_empty() { Ok(()) } else { self.ledger.change(&changes).await }
+    }
+
+    /// Sweeps for as long as that is paid for.
+    async fn sweep(&mut self, names: &mut Names) -> Result<(), Stopped> {
+        let now = self.lister.bucket.now();
+        let today = self.newest.time(now).map(|time| self.newest.day(time));
+        let (lanes, prefix) = (self.walk.lanes(), &self.prefix);
+        let swath = Swath { lanes, prefix, is_loose: self.is_in_one, today };
+        while self.sweep_credit >= 1.0 && names.left() > 0 {
+            self.sweep_credit -= 1.0;
+            if self.sweep.step(&swath, &self.lister, &self.ledger, names).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where all was listed in one go, it is for all folders that the days before the window need no look any more.
+    fn close(&mut self) {
+        if let Some(day) = self.closing_day() {
+            let lanes = self.walk.lanes().iter().map(|lane| lane.folder().to_owned());
+            self.floors.extend(lanes.chain([String::new()]).map(|folder| (folder, day)));
+        }
     }
 
     /// Lists all that may hold something new. Gives the number of calls.
     async fn list_all(&mut self, names: &mut Names) -> Result<f64, Stopped> {
         let mut calls = 0.0;
+        self.is_in_one = self.is_loose;
         if self.is_loose {
             let prefix = self.prefix.clone();
             let everything = ListRequest { prefix: &prefix, ..ListRequest::default() };
             let listed = self.list(everything, None, NAMED, names).await?;
             calls += listed.calls;
             match listed.end {
-                End::Whole if !listed.is_loose => {
-                    tracing::info!(
-                        "all flow logs are in the folders that AWS uses, and these alone are listed again"
-                    );
-                    self.walk.is_not_loose();
+                End::Whole => {
+                    self.close();
+                    if !listed.is_loose {
+                        tracing::info!(
+                            "all flow logs are in the folders that AWS uses, and these alone are listed again"
+                        );
+                        self.walk.is_not_loose();
+                    }
                     return Ok(calls);
                 }
-                End::Whole | End::Full(_) => return Ok(calls),
+                End::Full(_) => return Ok(calls),
                 // A policy may allow the folders one by one.
-                End::Unlisted => {}
+                End::Unlisted => self.is_in_one = false,
             }
         }
         let mut lanes: Vec<Lane> = self.walk.lanes().iter().cloned().collect();
@@ -250,15 +272,7 @@ impl Discovery {
         let start = match known {
             None => lane.folder().to_owned(),
             // What is before the floor is for the sweep alone, even where the window was made longer since.
-            Some(day) if day != window_day => lane.day_folder(day),
-            // What the day holds before the window is left out where that saves calls.
-            Some(_) if self.long.contains(lane) => {
-                let hourly = self.hourly.contains(lane).then(|| lane.hour_folder(window_start));
-                let flat = self.first.get(lane).map(|first| lane.position(first, window_start));
-                let start = hourly.into_iter().chain(flat).min();
-                start.unwrap_or_else(|| lane.day_folder(window_day))
-            }
-            Some(_) => lane.day_folder(window_day),
+            Some(day) => self.start_within(lane, day).unwrap_or_else(|| lane.day_folder(day)),
         };
         let inner = Some(self.prefix.as_str()).filter(|prefix| prefix.len() > lane.folder().len());
         let prefix = inner.unwrap_or(lane.folder()).to_owned();
@@ -269,10 +283,23 @@ impl Discovery {
             self.long.insert(lane.clone());
         }
         if matches!(listed.end, End::Whole) {
-            self.floors
-                .push((lane.folder().to_owned(), floor.map_or(window_day, |floor| floor.max(window_day))));
+            // What is before the day that the listing began with is for the sweep.
+            let closed = known.max(self.closing_day());
+            self.floors.extend(closed.map(|day| (lane.folder().to_owned(), day)));
         }
         Ok(listed)
+    }
+
+    /// Where the window begins in a day, if what the day holds before it is to be left out: where that saves calls.
+    fn start_within(&self, lane: &Lane, day: Day) -> Option<String> {
+        let is_long = self.long.contains(lane);
+        // Where nothing comes any more, the window stays at what came last.
+        let last = self.newest.taken.and_then(|taken| taken.checked_sub(self.window).ok());
+        let starts = [Some(self.window_start()), last];
+        let start = starts.into_iter().flatten().find(|start| Day::of(*start) == day).filter(|_| is_long)?;
+        let hourly = self.hourly.contains(lane).then(|| lane.hour_folder(start));
+        let flat = self.first.get(lane).map(|first| lane.position(first, start));
+        hourly.into_iter().chain(flat).min()
     }
 
     /// Lists to the end, or until `share` objects are named or no more may be.
@@ -298,6 +325,7 @@ impl Discovery {
                     Some(lane) => self.learn(lane, &object.key),
                     None => listed.is_loose |= is_loose(&object, &self.prefix),
                 }
+                self.newest.see(lane, &object);
                 let previous = std::mem::replace(&mut before, object.key.clone());
                 let is_wanted = || self.ledger.look(|checkpoint| checkpoint.wants(&object));
                 if object.body_bytes == 0
@@ -310,7 +338,8 @@ impl Discovery {
                 if names.left() == least {
                     // What is before this day was named whole.
                     let day = lane.and_then(|lane| lane.day_of(&object.key));
-                    if let (Some(lane), Some(day)) = (lane, day.filter(|day| *day < self.window_day())) {
+                    let closing_day = self.closing_day();
+                    if let (Some(lane), Some(day)) = (lane, day.filter(|day| Some(*day) < closing_day)) {
                         self.floors.push((lane.folder().to_owned(), day));
                     }
                     return Ok(Listed { end: End::Full(previous), ..listed });
@@ -342,8 +371,10 @@ impl Discovery {
         self.lister.bucket.now().saturating_sub(self.window).unwrap_or(Timestamp::MIN)
     }
 
-    fn window_day(&self) -> Day {
-        Day::of(self.window_start())
+    /// The day that the window begins in, as far as the bucket shows the time: those before it can be closed.
+    fn closing_day(&self) -> Option<Day> {
+        let time = self.newest.time(self.lister.bucket.now())?;
+        Some(self.newest.day(time.saturating_sub(self.window).unwrap_or(Timestamp::MIN)))
     }
 }
 

@@ -17,8 +17,8 @@ use crate::platform::storage::{Storage, StorageError};
 
 /// Files that are read at a time.
 const SIDE_BY_SIDE: usize = 16;
-/// Entries between two snapshots, and their bytes: together with two snapshots of 57,600 objects (200 flow logs, two
-/// days) they stay below a megabyte.
+/// Entries between two snapshots, and their bytes: together with two snapshots of 57,600 objects (200 flow logs, a day)
+/// they stay below a megabyte.
 const ENTRIES: u64 = 100;
 const ENTRIES_BYTES: usize = 64 * 1024;
 
@@ -223,7 +223,7 @@ async fn set_aside(storage: &Storage, path: &str) -> Result<(), StorageError> {
 const ENTRY: &str = ".entry";
 const SNAPSHOT: &str = ".snapshot";
 /// The end of the name of a damaged file that was set aside.
-const DAMAGED: &str = ".damaged";
+pub const DAMAGED: &str = ".damaged";
 
 /// The number of an entry or a snapshot. A snapshot has that of the last entry in it.
 fn number(name: &str) -> Option<u64> {

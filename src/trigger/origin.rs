@@ -1,16 +1,18 @@
 //! Where a first start begins: what the user says, and where the Python module stopped.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use tokio::time::Instant;
 
 use super::checkpoint::{Marker, Origin};
-use super::commit::until_listed;
 use super::deliver::Delivery;
 use super::place::LogName;
 use crate::config::{StartFrom, TriggerConfiguration};
 use crate::platform::storage::StorageError;
-use crate::s3::{Bucket, ListRequest};
-use crate::shutdown::Stopped;
+use crate::retry::Backoff;
+use crate::s3::{Bucket, ListRequest, S3Error};
+use crate::shutdown::{Shutdown, Stopped};
 
 /// Where a trigger without state begins. `started` is when the process began.
 pub async fn first_origin(
@@ -90,4 +92,24 @@ async fn python_markers(
         }
     }
     Ok(markers)
+}
+
+/// Asks S3 until it answers: what is configured wrong may be put right meanwhile.
+pub async fn until_listed<T, F>(delivery: &Delivery, mut list: impl FnMut() -> F) -> Result<T, Stopped>
+where
+    F: Future<Output = Result<T, S3Error>>,
+{
+    let shutdown: &Shutdown = &delivery.shutdown;
+    let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
+    loop {
+        match shutdown.race(list()).await? {
+            Ok(listed) => return Ok(listed),
+            Err(error) => {
+                let wait = backoff.next_wait();
+                tracing::error!(%error, retry_in_s = wait.as_secs(), "cannot look for flow logs");
+                delivery.health.failed(shutdown).await?;
+                shutdown.sleep(wait).await?;
+            }
+        }
+    }
 }

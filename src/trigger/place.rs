@@ -1,8 +1,8 @@
-//! Where an object belongs: to a flow log, on a day. Both are in its name, whatever the folders above it are.
+//! Where an object belongs: the folder of an account and region, and a day of it.
 
-use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
 use serde::{Deserialize, Serialize};
 
 use super::discover::lane::Lane;
@@ -12,13 +12,13 @@ use crate::s3::Object;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Day(u32);
 
-/// A flow log and a day.
+/// A folder and a day. What the object's own name says has no part in it: a listing goes by folders, and so does what is
+/// remembered of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The folder of account and region, where there is one, and `<account>_vpcflowlogs_<region>_<flow log id>`: copies of
-    /// a flow log in another folder are another one. Empty for a key that does not tell.
-    pub flow_log: String,
-    /// The day in the name, else the day on which S3 took the object.
+    /// The folder of account and region; empty for what lies in none.
+    pub folder: String,
+    /// The day of the folder that the object lies in; where folders tell none, the day on which S3 took the object.
     pub day: Day,
 }
 
@@ -34,9 +34,7 @@ pub struct LogName<'a> {
 impl Day {
     /// The day of a time.
     pub fn of(time: Timestamp) -> Self {
-        let date = time.to_zoned(TimeZone::UTC).date();
-        let number = i32::from(date.year()) * 10_000 + i32::from(date.month()) * 100 + i32::from(date.day());
-        Self(u32::try_from(number).unwrap_or(0))
+        Self::on(time.to_zoned(TimeZone::UTC).date())
     }
 
     /// Year, month and day as the folders of S3 have them: four, two and two digits.
@@ -49,11 +47,19 @@ impl Day {
         )
     }
 
-    /// The time at which it ends; `None` for a number that is no day.
-    pub fn end(self) -> Option<Timestamp> {
-        let (year, month, day) = self.digits();
-        let date = Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok()?;
-        Some(date.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    /// The day so many days earlier; a number that is no day stays as it is.
+    pub fn before(self, days: i64) -> Self {
+        let date = || {
+            let (year, month, day) = self.digits();
+            let date = Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok()?;
+            Some(Self::on(date.checked_sub(days.days()).ok()?))
+        };
+        date().unwrap_or(self)
+    }
+
+    fn on(date: Date) -> Self {
+        let number = i32::from(date.year()) * 10_000 + i32::from(date.month()) * 100 + i32::from(date.day());
+        Self(u32::try_from(number).unwrap_or(0))
     }
 
     /// The day of these digits, if they are eight.
@@ -66,19 +72,32 @@ impl Day {
 impl Object {
     /// Where it belongs.
     pub fn place(&self) -> Place {
-        let named = LogName::of(&self.key).and_then(|name| Day::parse(name.time.get(..8)?));
-        Place::on(named.unwrap_or_else(|| Day::of(self.last_modified)), &self.key)
+        Place::of(&self.key, Day::of(self.last_modified))
+    }
+
+    /// The flow log that wrote it, as [`flow_log`] tells it.
+    pub fn flow_log(&self) -> String {
+        flow_log(&self.key)
     }
 }
 
+/// The flow log that a key names: the folder of account and region, where there is one, and
+/// `<account>_vpcflowlogs_<region>_<flow log id>`: copies of a flow log in another folder are another one. Empty for a
+/// key that does not tell.
+pub fn flow_log(key: &str) -> String {
+    let Some(name) = LogName::of(key) else { return String::new() };
+    let mut flow_log = Lane::around(key).map_or_else(String::new, Lane::into_folder);
+    flow_log.push_str(name.flow_log);
+    flow_log
+}
+
 impl Place {
-    /// Where the object of a key belongs, whose day is known.
-    pub fn on(day: Day, key: &str) -> Self {
-        let name = LogName::of(key).map_or("", |name| name.flow_log);
-        let mut flow_log =
-            Lane::around(key).filter(|_| !name.is_empty()).map_or_else(String::new, Lane::into_folder);
-        flow_log.push_str(name);
-        Self { flow_log, day }
+    /// Where the object of a key belongs that S3 took on the day `taken`.
+    pub fn of(key: &str, taken: Day) -> Self {
+        match Lane::around(key) {
+            Some(lane) => Self { day: lane.day_of(key).unwrap_or(taken), folder: lane.into_folder() },
+            None => Self { folder: String::new(), day: taken },
+        }
     }
 }
 
@@ -133,14 +152,35 @@ mod tests {
     }
 
     #[test]
-    fn an_object_without_a_telling_name_belongs_to_the_day_s3_took_it() {
+    fn a_place_is_a_folder_whatever_the_name_says() {
         let last_modified = "2026-11-22T23:59:59Z".parse().unwrap();
-        let object =
-            Object { key: "exported/part-1.gz".to_owned(), body_bytes: 1, last_modified, etag: None };
-        let Place { flow_log, day } = object.place();
-        assert_eq!((flow_log.as_str(), day), ("", Day::parse("20261122").unwrap()));
-        assert_eq!(day.end().unwrap().to_string(), "2026-11-23T00:00:00Z");
-        assert_eq!(Day::parse("20261399").unwrap().end(), None);
-        assert_eq!(day.digits(), ("2026".to_owned(), "11".to_owned(), "22".to_owned()));
+        let place = |key: &str| {
+            let object = Object { key: key.to_owned(), body_bytes: 1, last_modified, etag: None };
+            (object.place().folder, object.place().day)
+        };
+        let [lane, hive] = [
+            "AWSLogs/111111111111/vpcflowlogs/eu-west-3/",
+            "x/AWSLogs/aws-account-id=1/aws-service=vpcflowlogs/aws-region=us-east-1/",
+        ];
+        let name = "111111111111_vpcflowlogs_eu-west-3_fl-0a_20261101T0005Z_4f2c.log.gz";
+        for (key, folder, day) in [
+            (format!("{lane}2026/11/17/{name}"), lane, "20261117"),
+            (format!("{lane}2026/11/17/08/copied.gz"), lane, "20261117"),
+            (format!("{hive}year=2026/month=11/day=17/{name}"), hive, "20261117"),
+            (format!("{lane}old/{name}"), lane, "20261122"),
+            (format!("exported/{name}"), "", "20261122"),
+            ("exported/part-1.gz".to_owned(), "", "20261122"),
+        ] {
+            assert_eq!(place(&key), (folder.to_owned(), Day::parse(day).unwrap()), "{key}");
+        }
+    }
+
+    #[test]
+    fn days_are_counted_back() {
+        let day = |digits| Day::parse(digits).unwrap();
+        assert_eq!(day("20260301").before(31), day("20260129"));
+        assert_eq!(day("20261399").before(31), day("20261399"), "no day");
+        assert_eq!(day("20261122").digits(), ("2026".to_owned(), "11".to_owned(), "22".to_owned()));
+        assert_eq!(Day::of("2026-11-22T23:59:59Z".parse().unwrap()), day("20261122"));
     }
 }

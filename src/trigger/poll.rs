@@ -93,10 +93,10 @@ impl Poll {
             }
         }
         if left_out.lacks_addresses {
-            self.lacks_addresses(object.place().flow_log, key);
+            self.lacks_addresses(object.flow_log(), key);
         }
         if left_out.skip_data > 0 {
-            let (flow_log, records) = (object.place().flow_log, left_out.skip_data);
+            let (flow_log, records) = (object.flow_log(), left_out.skip_data);
             let (objects, all_records) = self.skip_data.entry(flow_log.clone()).or_default();
             (*objects, *all_records) = (*objects + 1, *all_records + records);
             if *objects == 1 {

@@ -1,7 +1,7 @@
 //! What can be known wrong with a configuration before the first poll: it is said once, and not tried without end.
 
-use super::commit::until_listed;
 use super::deliver::Delivery;
+use super::origin::until_listed;
 use crate::config::{ConfigError, ModuleConfiguration, TRIGGER, TriggerConfiguration};
 use crate::s3::{Bucket, ListRequest, S3Failure};
 use crate::shutdown::Stopped;

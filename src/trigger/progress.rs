@@ -132,7 +132,14 @@ mod tests {
     }
 
     fn cover(key: &str) -> Cover {
-        Cover { key: key.to_owned(), day: Day::of(Timestamp::UNIX_EPOCH), from: 0, to: 1, whole: true }
+        Cover {
+            key: key.to_owned(),
+            day: Day::of(Timestamp::UNIX_EPOCH),
+            from: 0,
+            to: 1,
+            whole: true,
+            etag: None,
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aws_flowlogs::s3::{Answer, Content, ListRequest, Object, Page, S3Error, S3Failure, Store};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::dice::Dice;
 use super::plan::Planned;
@@ -24,10 +24,7 @@ pub(crate) struct SimulatedBucket {
 
 impl SimulatedBucket {
     fn page(&self, now: Timestamp, request: &ListRequest<'_>) -> Page {
-        let is_there = |object: &&Planned| {
-            object.appears <= now && object.vanishes.is_none_or(|vanishes| now < vanishes)
-        };
-        let objects = self.world.plan.objects.iter().filter(is_there);
+        let objects = self.world.plan.objects.iter().filter(|object| object.is_there(now));
         let behind = request.continued.or(request.start_after).unwrap_or_default();
         let mut keys: Vec<&Planned> = objects
             .filter(|object| object.key.starts_with(request.prefix) && object.key.as_str() > behind)
@@ -60,13 +57,17 @@ impl SimulatedBucket {
     fn body(
         &self,
         now: Timestamp,
-        key: &str,
+        asked: &Object,
+        is_whole: bool,
         fault: Fault,
         dice: Dice,
     ) -> Result<Bytes, (S3Failure, &'static str)> {
-        let object = self.world.plan.objects.iter().find(|object| object.key == key).unwrap();
-        if object.vanishes.is_some_and(|vanishes| vanishes <= now) {
+        let mut there = self.world.plan.objects.iter().filter(|object| object.is_there(now));
+        let Some(object) = there.find(|object| object.key == asked.key) else {
             return Err((S3Failure::Gone, "HTTP 404"));
+        };
+        if !is_whole && listed(object).etag != asked.etag {
+            return Err((S3Failure::Changed, "HTTP 412"));
         }
         match fault {
             Fault::None => Ok(object.body.clone()),
@@ -90,8 +91,8 @@ fn listed(object: &Planned) -> Object {
     Object {
         key: object.key.clone(),
         body_bytes: object.body.len() as u64,
-        last_modified: object.appears,
-        etag: None,
+        last_modified: object.taken,
+        etag: Some(format!("\"{}-{}\"", object.body.len(), object.taken)),
     }
 }
 
@@ -119,7 +120,8 @@ impl Store for SimulatedBucket {
     fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Content> {
         let read = async move {
             let step = self.world.step(self.instance, "get", &object.key, |_, now, fault, dice| {
-                self.body(now, &object.key, fault, dice)
+                let is_whole = offset == 0 && length >= object.body_bytes;
+                self.body(now, object, is_whole, fault, dice)
             });
             let body = step.await.map_err(|(failure, detail)| {
                 S3Error::new("get", "logs", &object.key, detail.to_owned(), failure)
@@ -132,6 +134,8 @@ impl Store for SimulatedBucket {
     }
 
     fn now(&self) -> Timestamp {
-        self.world.now()
+        let now = self.world.now();
+        let wrong = self.world.plan.clock.filter(|wrong| (wrong.from..wrong.until).contains(&now));
+        now + wrong.map_or(SignedDuration::ZERO, |wrong| wrong.by)
     }
 }

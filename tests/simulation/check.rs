@@ -63,7 +63,7 @@ impl Deliveries {
     /// An instance has written an entry of its journal.
     pub(crate) fn noted(&mut self, instance: usize, entry: &[u8]) {
         let entry = unseal(entry).unwrap();
-        let is_commit = String::from_utf8_lossy(&entry).contains("\"committed\"");
+        let is_commit = String::from_utf8_lossy(&entry).contains("\"delivered\"");
         for batch in self.batches.values_mut().filter(|batch| is_commit && batch.instance == instance) {
             if batch.stage == Stage::Answered {
                 batch.stage = Stage::Committed;
@@ -97,7 +97,7 @@ fn is_wanted(object: &Planned, configuration: &TriggerConfiguration, state: &Sta
         // What came while it was not noted yet when the trigger began may be in or out.
         StartFrom::Now => state.born.or(Some(world.plan.last_change())),
     };
-    object.key.starts_with(&configuration.prefix) && since.is_none_or(|since| object.appears >= since)
+    object.key.starts_with(&configuration.prefix) && since.is_none_or(|since| object.taken >= since)
 }
 
 /// What is neither delivered nor named as rejected, of what must be one or the other.
@@ -109,8 +109,11 @@ pub(crate) fn missing(world: &World, configuration: &TriggerConfiguration) -> Ve
             && !state.rejected.contains(&object.key)
             && is_wanted(object, configuration, &state, world)
     };
+    let is_there = |records: &[String]| records.iter().all(|record| delivered.contains_key(record.as_str()));
+    // What took the place of an object that was delivered whole is none of the trigger's affair.
     let lost = |object: &&Planned| {
-        object.is_corrupt || object.records.iter().any(|record| !delivered.contains_key(record.as_str()))
+        object.is_corrupt
+            || !(is_there(&object.records) || object.replaces.as_ref().is_some_and(|before| is_there(before)))
     };
     let missing = world.plan.objects.iter().filter(is_due).filter(lost);
     missing.map(|object| object.key.clone()).collect()
@@ -136,9 +139,9 @@ pub(crate) fn violation(world: &World, configuration: &TriggerConfiguration) -> 
     }
     let too_early = world.plan.objects.iter().find(|object| {
         let is_early = match configuration.start_from {
-            StartFrom::Now => object.appears < world.plan.start,
+            StartFrom::Now => object.taken < world.plan.start,
             StartFrom::Beginning => false,
-            StartFrom::Time(time) => object.appears < time,
+            StartFrom::Time(time) => object.taken < time,
         };
         // A state that is lost whole begins with everything.
         is_early

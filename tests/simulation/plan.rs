@@ -23,6 +23,16 @@ pub(crate) struct Plan {
     pub(crate) calm_from: Timestamp,
     /// A folder that cannot be listed until some time.
     pub(crate) denied: Option<(String, Timestamp)>,
+    /// When the clock that the trigger goes by is wrong.
+    pub(crate) clock: Option<WrongClock>,
+}
+
+/// A clock that is wrong for a while.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WrongClock {
+    pub(crate) from: Timestamp,
+    pub(crate) until: Timestamp,
+    pub(crate) by: SignedDuration,
 }
 
 /// How a life ends.
@@ -44,11 +54,21 @@ pub(crate) struct Planned {
     pub(crate) key: String,
     pub(crate) body: Bytes,
     pub(crate) records: Vec<String>,
-    /// When it is there to be listed, which is its Last-Modified.
+    /// When it is there to be listed.
     pub(crate) appears: Timestamp,
+    /// Its Last-Modified: the same, but for copies that keep that of their original.
+    pub(crate) taken: Timestamp,
     /// When it is removed.
     pub(crate) vanishes: Option<Timestamp>,
+    /// The records of the object that was under this key before.
+    pub(crate) replaces: Option<Vec<String>>,
     pub(crate) is_corrupt: bool,
+}
+
+impl Planned {
+    pub(crate) fn is_there(&self, now: Timestamp) -> bool {
+        self.appears <= now && self.vanishes.is_none_or(|vanishes| now < vanishes)
+    }
 }
 
 impl Plan {
@@ -66,7 +86,7 @@ impl Plan {
         let lanes = 1 + dice.below("lanes", 3);
         let count = 1 + dice.below("objects", if dice.chance("many", 20) { 60 } else { 14 });
         let objects: Vec<Planned> = (0..count)
-            .map(|number| {
+            .flat_map(|number| {
                 let dice = dice.about("object", number);
                 let object = Shape { dice, number, start, horizon, above, lanes, is_loose };
                 object.planned()
@@ -93,7 +113,15 @@ impl Plan {
             "frequency": frequency,
             "chunk_size": 1 + dice.below("chunk size", 25),
         });
-        let lives = (0..dice.below("lives", 4)).map(|life| End::of(dice.about("life", life))).collect();
+        let clock = (start_from != "now" && dice.chance("wrong clock", 15)).then(|| {
+            let from = start + SignedDuration::from_mins(i64::try_from(dice.below("clock", 240)).unwrap());
+            let until =
+                from + SignedDuration::from_mins(i64::try_from(dice.below("corrected", 240)).unwrap());
+            let days = dice.one_of("wrong by", &[3, 3, 40, -2]);
+            WrongClock { from, until, by: SignedDuration::from_hours(24 * days) }
+        });
+        let most = if dice.chance("restless", 10) { 20 } else { 4 };
+        let lives = (0..dice.below("lives", most)).map(|life| End::of(dice.about("life", life))).collect();
         let trouble = dice.one_of("trouble", &[0, 2, 5, 10, 25]);
         let calm_from = start + hours(dice.below("calm", 3));
         let denied = dice.chance("denied", 25).then(|| {
@@ -102,7 +130,8 @@ impl Plan {
             let folder = key.get(..=dice.one_of("denied folder", &slashes)).unwrap();
             (folder.to_owned(), start + hours(dice.below("denied for", 2 + horizon)))
         });
-        Self { dice: dice.about("world", 0), objects, arguments, start, lives, trouble, calm_from, denied }
+        let dice = dice.about("world", 0);
+        Self { dice, objects, arguments, start, lives, trouble, calm_from, denied, clock }
     }
 
     /// A plan with much in it in which nothing goes wrong, to be disturbed at each of its steps.
@@ -111,7 +140,7 @@ impl Plan {
             json!({"bucket_name": "logs", "start_from": "beginning", "frequency": 900, "chunk_size": 7});
         let mut plan = Self { trouble: 0, lives: Vec::new(), arguments, denied: None, ..Self::of(seed) };
         plan.objects = (0..16)
-            .map(|number| {
+            .flat_map(|number| {
                 let dice = plan.dice.about("object", number);
                 let above = if number % 5 == 0 { "central/" } else { "" };
                 Shape { dice, number, start: plan.start, horizon: 1, above, lanes: 3, is_loose: false }
@@ -163,7 +192,8 @@ struct Shape<'a> {
 }
 
 impl Shape<'_> {
-    fn planned(&self) -> Planned {
+    /// An object, and what takes its place, if something does.
+    fn planned(&self) -> Vec<Planned> {
         let dice = self.dice;
         let seconds = |name: &str, hours: u64| {
             SignedDuration::from_secs(i64::try_from(dice.below(name, hours * 3600 + 1)).unwrap())
@@ -175,44 +205,73 @@ impl Shape<'_> {
             _ => self.start + seconds("after", self.horizon),
         };
         let appears = Timestamp::from_second(appears.as_second()).unwrap();
-        let named = match dice.below("late", 10) {
-            0..=5 => appears - seconds("delay", 0) - SignedDuration::from_mins(1),
-            6..=8 => appears - seconds("hours late", 20),
-            _ => appears - seconds("days late", 90),
+        let named = match dice.below("late", 20) {
+            0..=10 => appears - SignedDuration::from_mins(1),
+            11..=15 => appears - seconds("hours late", 20),
+            16..=18 => appears - seconds("days late", 90),
+            // More than a month.
+            _ => appears - SignedDuration::from_hours(24 * 31) - seconds("months late", 1000),
         };
+        // A copy keeps the time of its original, unless it comes so late that nothing is promised.
+        let is_copy =
+            dice.chance("copy", 8) && appears.duration_since(named) < SignedDuration::from_hours(24 * 25);
+        let taken = if is_copy { named + SignedDuration::from_mins(10) } else { appears };
+        let taken = taken.min(appears);
         let named = named.as_second() - named.as_second() % 300;
         let named = Timestamp::from_second(named).unwrap();
-        let records: Vec<String> = (0..dice.one_of("records", &[0, 1, 3, 7, 30]))
-            .map(|record| {
-                let from = named.as_second();
-                format!(
-                    "2 1{} eni-{record} 10.0.0.{} 10.0.1.1 {} 443 6 {record} 4249 {from} {} ACCEPT OK",
-                    self.number % 4,
-                    record % 250,
-                    self.number,
-                    from + 60,
-                )
-            })
-            .collect();
+        let records_of = |count: u64, content: u64| -> Vec<String> {
+            (0..count)
+                .map(|record| {
+                    let from = named.as_second();
+                    format!(
+                        "2 1{} eni-{record} 10.0.{content}.{} 10.0.1.1 {} 443 6 {record} 4249 {from} {} ACCEPT OK",
+                        self.number % 4,
+                        record % 250,
+                        self.number,
+                        from + 60,
+                    )
+                })
+                .collect()
+        };
+        let records = records_of(dice.one_of("records", &[0, 1, 3, 7, 30]), 0);
         let is_corrupt = dice.chance("corrupt", 6);
-        let vanishes = dice
-            .chance("vanishes", 4)
-            .then(|| appears + SignedDuration::from_mins(i64::try_from(dice.below("life", 120)).unwrap()));
-        Planned {
-            key: self.key(named),
-            body: self.body(&records, is_corrupt),
-            records,
-            appears,
-            vanishes,
-            is_corrupt,
+        let life = dice.one_of("kind of life", &[10, 120, 24 * 60]);
+        let vanishes = dice.chance("vanishes", 8).then(|| {
+            let end = appears + SignedDuration::from_mins(i64::try_from(dice.below("life", life)).unwrap());
+            Timestamp::from_second(end.as_second()).unwrap()
+        });
+        let body = self.body(&records, is_corrupt);
+        let (key, replaces) = (self.key(named), None);
+        let mut object = Planned { key, body, records, appears, taken, vanishes, replaces, is_corrupt };
+        if is_corrupt || !dice.chance("replaced", 4) {
+            return vec![object];
         }
+        let after =
+            appears + SignedDuration::from_mins(i64::try_from(dice.below("replaced after", 90)).unwrap());
+        let after = Timestamp::from_second(after.as_second()).unwrap();
+        object.vanishes = Some(after);
+        let records = records_of(object.records.len() as u64 + 5, 1);
+        let body = self.body(&records, false);
+        let replaces = Some(object.records.clone());
+        let by = Planned {
+            body,
+            records,
+            appears: after,
+            taken: after,
+            vanishes: None,
+            replaces,
+            ..object.clone()
+        };
+        vec![object, by]
     }
 
     fn key(&self, named: Timestamp) -> String {
         let Self { dice, number, above, .. } = self;
-        if self.is_loose {
+        // Among folders of a user's own, there may be those of AWS.
+        if self.is_loose && number % 4 != 0 {
             return format!("exported/{}/part-{number}.gz", number % 3);
         }
+        let above = if self.is_loose { &"exported/" } else { above };
         let lane = dice.below("lane", self.lanes);
         let (account, region) =
             (format!("11111111111{}", lane % 2), ["eu-west-3", "us-east-1"][usize::from(lane > 1)]);
@@ -226,7 +285,20 @@ impl Shape<'_> {
             let days = named.strftime(&format!("%Y/%m/%d{}", hours.0)).to_string();
             format!("{account}/vpcflowlogs/{region}/{days}")
         };
-        let time = named.strftime("%Y%m%dT%H%MZ");
+        // Nobody keeps others from naming what they put there as they like.
+        let day = SignedDuration::from_hours(24);
+        let time = match dice.below("name", 12) {
+            0 => named - day * i32::try_from(1 + dice.below("named before", 40)).unwrap(),
+            1 => named + day * i32::try_from(1 + dice.below("named after", 6)).unwrap(),
+            2 => return format!("{above}AWSLogs/{folders}/{number}-copied.log.gz"),
+            3 => {
+                let lane = folders.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+                let place = dice.one_of("beside the days", &["", "copies/", "0/"]);
+                return format!("{above}AWSLogs/{lane}/{place}{number}-copied.log.gz");
+            }
+            _ => named,
+        };
+        let time = time.strftime("%Y%m%dT%H%MZ");
         format!(
             "{above}AWSLogs/{folders}/{account}_vpcflowlogs_{region}_fl-{flow_log}_{time}_{number:04x}.log.gz"
         )

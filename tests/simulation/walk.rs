@@ -78,7 +78,16 @@ fn prefix_of(keys: &[String], which: prop::sample::Index, length: prop::sample::
 fn planned(key: &str, appears: Timestamp) -> Planned {
     let body = if key.ends_with('/') { Bytes::new() } else { Bytes::from_static(b"x") };
     let records = Vec::new();
-    Planned { key: key.to_owned(), body, records, appears, vanishes: None, is_corrupt: false }
+    Planned {
+        key: key.to_owned(),
+        body,
+        records,
+        appears,
+        taken: appears,
+        vanishes: None,
+        replaces: None,
+        is_corrupt: false,
+    }
 }
 
 /// Polls once and takes all that is found for delivered.

@@ -24,4 +24,5 @@ mod ports;
 mod shared;
 mod state;
 mod troubles;
+mod upgrade;
 mod world;
