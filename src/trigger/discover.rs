@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
-use self::lane::{Lane, is_flow_log};
+use self::lane::{Lane, is_flow_log, is_loose_flow_log};
 use self::lister::Lister;
 use self::names::{NAMED, Names};
 use self::newest::Newest;
@@ -323,7 +323,7 @@ impl Discovery {
             for object in page.objects {
                 match lane {
                     Some(lane) => self.learn(lane, &object.key),
-                    None => listed.is_loose |= is_loose(&object, &self.prefix),
+                    None => listed.is_loose |= is_loose_flow_log(&object, &self.prefix),
                 }
                 self.newest.see(lane, &object);
                 let previous = std::mem::replace(&mut before, object.key.clone());
@@ -394,9 +394,4 @@ enum End {
     Full(String),
     /// The folder cannot be listed now: what it holds is not known.
     Unlisted,
-}
-
-/// Whether an object is a flow log that lies in no lane.
-fn is_loose(object: &Object, prefix: &str) -> bool {
-    object.body_bytes > 0 && Lane::around(&object.key).is_none() && is_flow_log(&object.key, prefix)
 }

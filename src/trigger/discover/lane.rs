@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 use super::super::place::{Day, name_time};
+use crate::s3::Object;
 
 /// The folder of an account and region.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -172,6 +173,11 @@ fn below_aws_logs(path: &str) -> Option<usize> {
 fn is_account(folder: &str) -> bool {
     let number = folder.strip_prefix(HIVE_ACCOUNT).unwrap_or(folder);
     number.len() == 12 && number.bytes().all(|digit| digit.is_ascii_digit())
+}
+
+/// Whether an object is a flow log that lies in no lane.
+pub fn is_loose_flow_log(object: &Object, prefix: &str) -> bool {
+    object.body_bytes > 0 && Lane::around(&object.key).is_none() && is_flow_log(&object.key, prefix)
 }
 
 /// Whether a key is that of a flow log. What lies in another service's folder of an account is none. Below a prefix that
