@@ -56,7 +56,7 @@ fn what_lies_too_deep_is_passed_over_to_its_end() {
             assert_eq!(compact.len(), value.len() - inside.matches(' ').count());
             assert!(machine.open.capacity() <= 2 * DEPTH);
         }
-        let cut = &value[..value.len() - 1];
+        let cut = value.get(..value.len() - 1).unwrap();
         assert_eq!(read(cut.as_bytes(), 7).unwrap_err(), (cut.len(), None));
     }
     // What is told apart is as strict as ever, also behind it.
