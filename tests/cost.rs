@@ -19,7 +19,7 @@ use support::usage::peak_kib;
 use support::{eventually, free_port};
 
 const BUCKET: &str = "a-large-bucket";
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 /// The hour of the day in which the window holds the most keys, at even distances.
 const LATE: [&str; 3] = ["2026-11-20T23:10:00Z", "2026-11-20T23:30:00Z", "2026-11-20T23:50:00Z"];
 

@@ -75,7 +75,7 @@ impl Object {
         Place::of(&self.key, Day::of(self.last_modified))
     }
 
-    /// The flow log that wrote it, as [`flow_log`] tells it.
+    /// The flow log that wrote it, as [`flow_log()`] tells it.
     pub fn flow_log(&self) -> String {
         flow_log(&self.key)
     }
