@@ -157,7 +157,9 @@ async fn a_blemish_costs_its_line_at_most_and_is_named() {
         };
         assert!(eventually(PATIENCE, is_named).await, "{key} {cause}: {:#?}", world.platform.logs());
     }
-    let is_warning = |line: &&LogLine| line.level == "warning" && !line.message.contains("SKIPDATA");
+    let is_warning = |line: &&LogLine| {
+        line.level == "warning" && line.message.contains(": key=") && !line.message.contains("SKIPDATA")
+    };
     assert_eq!(
         world.platform.logs().iter().filter(is_warning).count(),
         named.len(),
