@@ -79,10 +79,11 @@ instructions: ## Count the instructions that decoding takes; needs valgrind
 instructions-anew: ## Write the table of these instructions anew, after a change that is worth it
 	$(COUNT) -- --write
 
-# With the binary of the tests: what is tested is the image, and the release takes minutes to compile.
+# With the binary of the tests: what is tested is the image, and the release takes minutes to compile. The whole workspace is
+# named so that dependencies are those that the tests were compiled with.
 container: ## Build the image and run the trigger in it; needs root, buildah and runc
 	@missing=$$(scripts/can-run-containers) || { echo "container: $$missing" >&2; exit 1; }
-	cargo test --locked --test container -- --ignored
+	cargo test --workspace --locked --test container -- --ignored
 
 fresh: ## Try `make demo` and `make test` in a bare Debian made on the spot; needs root and debootstrap
 	@scripts/fresh
