@@ -7,8 +7,9 @@ use std::sync::LazyLock;
 
 use aws_flowlogs::action::chunk::{Envelope, belt, cut};
 use aws_flowlogs::action::events::{Form, Input};
+use aws_flowlogs::contract::Limits;
+use aws_flowlogs::pipeline::batch::{Batch, Cursor};
 use aws_flowlogs::s3;
-use aws_flowlogs::trigger::batch::Batch;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use flow_log::decode::block::Block;
@@ -58,16 +59,18 @@ fn batch(bencher: Bencher) {
         .counter(ItemsCount::new(RECORDS))
         .with_inputs(|| objects.iter().map(|_| blocks(&decoder, &body)).collect::<Vec<_>>())
         .bench_values(|blocks| {
-            let mut batch = Batch::new(RECORDS);
+            let bytes = 16 * 1024 * 1024;
+            let mut batch = Batch::new(Limits { records: RECORDS, bytes, side_by_side: 1, linger: None });
             for (object, blocks) in objects.iter().zip(blocks) {
-                let mut position = 0;
+                let mut cursor = Cursor::new(object.clone(), 0);
                 for mut block in blocks {
-                    batch.take(object, &mut position, &mut block);
+                    cursor.end = block.end();
+                    batch.take(&mut cursor, &mut block);
                 }
-                batch.end(object, position, position);
+                batch.end(&cursor);
             }
             assert_eq!(batch.records(), RECORDS);
-            (batch.request_id("acme-flow-logs"), batch.into_file())
+            batch.seal("acme-flow-logs")
         });
 }
 

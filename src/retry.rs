@@ -1,8 +1,33 @@
-//! How long to wait before the next attempt.
+//! How long to wait before the next attempt, and the loop that tries until it works.
 
 use std::time::Duration;
 
-/// Waits that double from `first` up to `longest`.
+use crate::shutdown::{Shutdown, Stopped};
+
+/// Tries until it works or the shutdown signal comes. `failed` is told of each failure and of the wait that follows.
+pub async fn until<T, E, F>(
+    shutdown: &Shutdown,
+    mut backoff: Backoff,
+    mut attempt: impl FnMut() -> F,
+    mut failed: impl FnMut(&E, Duration),
+) -> Result<T, Stopped>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    loop {
+        match attempt().await {
+            Ok(done) => return Ok(done),
+            Err(error) => {
+                let wait = backoff.next_wait();
+                failed(&error, wait);
+                shutdown.sleep(wait).await?;
+            }
+        }
+    }
+}
+
+/// Waits that double from `first` up to `longest`. Each is cut by up to a half, at random: what failed together is not
+/// tried again together.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     first: Duration,
@@ -20,7 +45,7 @@ impl Backoff {
     pub fn next_wait(&mut self) -> Duration {
         let factor = 2_u32.saturating_pow(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
-        self.first.saturating_mul(factor).min(self.longest)
+        self.first.saturating_mul(factor).min(self.longest).mul_f64(1.0 - fastrand::f64() / 2.0)
     }
 
     /// How many waits there were.
@@ -39,12 +64,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_longest() {
+    fn waits_double_up_to_the_longest_and_differ() {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
-        let waits: Vec<u64> = (0..6).map(|_| backoff.next_wait().as_secs()).collect();
-        assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
-        (0..100).for_each(|_| assert_eq!(backoff.next_wait().as_secs(), 10));
+        let mut is_within = |longest: f64| {
+            let wait = backoff.next_wait().as_secs_f64();
+            assert!(wait > longest / 2.0 && wait <= longest, "{wait} of {longest}");
+            wait
+        };
+        for longest in [1.0, 2.0, 4.0, 8.0] {
+            is_within(longest);
+        }
+        let waits: std::collections::BTreeSet<u64> = (0..100).map(|_| is_within(10.0).to_bits()).collect();
+        assert!(waits.len() > 10);
         backoff.reset();
-        assert_eq!(backoff.next_wait().as_secs(), 1);
+        assert!(backoff.next_wait() <= Duration::from_secs(1));
     }
 }

@@ -11,8 +11,8 @@ use flow_log::record::fields::{default_format, field};
 use super::report::{Step, Told, counted};
 use super::sample::{Sample, Sampler};
 use crate::config::TriggerConfiguration;
+use crate::pipeline::fetch::FetchError;
 use crate::s3::{Bucket, Object};
-use crate::trigger::fetch::FetchError;
 
 /// Larger objects are not decoded: AWS makes none.
 pub(super) const OBJECT_BYTES: u64 = 100 * 1024 * 1024;

@@ -8,7 +8,7 @@ use crate::config::TriggerConfiguration;
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::storage::{Storage, StorageError};
 use crate::platform::values::Values;
-use crate::trigger::owner;
+use crate::source::listing::owner;
 
 /// A file that is written and removed in the folder of the state. The trigger passes over such a name.
 const PROBE: &str = ".aws-flowlogs-write-check";

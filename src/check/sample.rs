@@ -7,8 +7,9 @@ use flow_log::record::parsed::is_read;
 use serde_json::Value;
 
 use crate::config::TriggerConfiguration;
+use crate::contract::Claim;
+use crate::pipeline::fetch::{FetchError, Opener};
 use crate::s3::{Bucket, Object};
-use crate::trigger::fetch::{FetchError, Opener};
 
 /// Events that are looked into for how long an interval is.
 const LOOKED_INTO: usize = 1_000;
@@ -59,7 +60,12 @@ impl Sampler {
     ) -> Result<Sample, FetchError> {
         let mut sample = Sample { stored_bytes: object.body_bytes, ..Sample::default() };
         let places = Interval::of(fields);
-        let mut opened = self.opener.clone().open(object.clone()).await.map_err(|unopened| unopened.error)?;
+        let mut opened = self
+            .opener
+            .clone()
+            .open(Claim::whole(object.clone()))
+            .await
+            .map_err(|unopened| unopened.error)?;
         while let Some(mut block) = opened.next_block().await? {
             let tally = block.tally();
             sample.records += u64::from(tally.read);

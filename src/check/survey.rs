@@ -10,10 +10,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::layout::lane::{Lane, is_flow_log};
+use crate::layout::name::{Day, LogName};
+use crate::layout::walk::{Pages, Walk};
 use crate::s3::{Bucket, ListRequest, Object, Page, S3Error, S3Failure};
-use crate::trigger::discover::lane::{Lane, is_flow_log};
-use crate::trigger::discover::walk::{Pages, Walk};
-use crate::trigger::place::{Day, LogName};
 
 /// Calls in all, and those of them that look for folders.
 pub(super) const CALLS: usize = 100;

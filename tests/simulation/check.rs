@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_flowlogs::config::{StartFrom, TriggerConfiguration};
-use aws_flowlogs::trigger::journal::unseal;
+use aws_flowlogs::source::listing::journal::unseal;
 
 use super::plan::Planned;
 use super::world::{State, World};

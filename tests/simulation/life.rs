@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_flowlogs::config::TriggerConfiguration;
+use aws_flowlogs::context::Context;
 use aws_flowlogs::platform::health::Health;
 use aws_flowlogs::platform::metrics::Metrics;
 use aws_flowlogs::platform::storage::Storage;
 use aws_flowlogs::s3::Bucket;
 use aws_flowlogs::shutdown::Shutdown;
-use aws_flowlogs::trigger::{deliver::Delivery, presence, watch};
+use aws_flowlogs::source::listing::presence;
+use aws_flowlogs::trigger::watch;
 use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -35,6 +37,8 @@ pub(crate) struct Outcome {
 /// Runs a schedule; the error is the violation. With `is_told`, the log and all steps are printed.
 pub(crate) fn run(plan: &Plan, is_told: bool) -> Result<Outcome, String> {
     let world = World::new(plan.clone());
+    // The jitter of waits.
+    fastrand::seed(plan.dice.below("jitter", u64::MAX));
     let configuration = TriggerConfiguration::read(plan.arguments.clone()).unwrap();
     let told = is_told.then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stdout).without_time());
     let subscriber = tracing_subscriber::registry().with(Named(Arc::clone(&world))).with(told);
@@ -83,11 +87,12 @@ struct Instance {
 impl Instance {
     fn start(world: &Arc<World>, configuration: &TriggerConfiguration, number: usize) -> Self {
         let shutdown = Shutdown::default();
-        let (bucket, mut delivery) = parts(world, configuration, number);
-        delivery.shutdown = shutdown.clone();
+        let (bucket, mut context) = parts(world, configuration, number);
+        context.shutdown = shutdown.clone();
         let id = uuid::Uuid::from_u128(number as u128);
         let instance = presence::Instance { id, trigger: None, started: Instant::now() };
-        let watching = watch(configuration.clone(), bucket, delivery, instance);
+        let runs = Arc::new(SimulatedPlatform { world: Arc::clone(world), instance: number });
+        let watching = watch(configuration.clone(), bucket, runs, context, instance);
         let task = tokio::spawn(async { watching.await.unwrap_or(()) });
         Self { number, shutdown, task }
     }
@@ -125,19 +130,18 @@ pub(crate) fn parts(
     world: &Arc<World>,
     configuration: &TriggerConfiguration,
     instance: usize,
-) -> (Bucket, Delivery) {
+) -> (Bucket, Context) {
     let (metrics, _) = Metrics::new();
     let at = || Arc::clone(world);
     let store = SimulatedBucket { world: at(), instance };
     let bucket = Bucket::over(&configuration.bucket, store, metrics.clone());
-    let delivery = Delivery {
+    let context = Context {
         storage: Storage::over(SimulatedStorage { world: at(), instance }),
-        sink: Arc::new(SimulatedPlatform { world: at(), instance }),
         health: Health::new(),
         metrics,
         shutdown: Shutdown::default(),
     };
-    (bucket, delivery)
+    (bucket, context)
 }
 
 pub(crate) fn in_runtime<T>(life: impl Future<Output = Result<T, String>>) -> Result<T, String> {

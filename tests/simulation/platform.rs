@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_flowlogs::platform::callback::{CallbackError, Event};
-use aws_flowlogs::trigger::deliver::Sink;
+use aws_flowlogs::sink::playbook::Runs;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
@@ -28,7 +28,7 @@ impl SimulatedPlatform {
     }
 }
 
-impl Sink for SimulatedPlatform {
+impl Runs for SimulatedPlatform {
     fn send<'a>(&'a self, event: &'a Event<'a>) -> BoxFuture<'a, Result<(), CallbackError>> {
         let sent = async move {
             let failure = |dice: super::dice::Dice| {

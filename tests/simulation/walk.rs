@@ -5,15 +5,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_flowlogs::config::TriggerConfiguration;
-use aws_flowlogs::s3::Object;
-use aws_flowlogs::trigger::batch::Batch;
-use aws_flowlogs::trigger::commit::Ledger;
-use aws_flowlogs::trigger::deliver::Receipt;
-use aws_flowlogs::trigger::discover::Discovery;
-use aws_flowlogs::trigger::discover::lane::{Lane, is_flow_log};
-use aws_flowlogs::trigger::presence::Instance;
-use aws_flowlogs::trigger::progress::Progress;
-use aws_flowlogs::trigger::resting::Resting;
+use aws_flowlogs::contract::{Claim, Limits};
+use aws_flowlogs::layout::lane::{Lane, is_flow_log};
+use aws_flowlogs::pipeline::batch::{Batch, Cursor};
+use aws_flowlogs::pipeline::observe::Observer;
+use aws_flowlogs::sink::Receipt;
+use aws_flowlogs::source::listing::cooldown::Cooldown;
+use aws_flowlogs::source::listing::discover::Discovery;
+use aws_flowlogs::source::listing::discover::names::Judges;
+use aws_flowlogs::source::listing::ledger::Ledger;
+use aws_flowlogs::source::listing::presence::Instance;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
@@ -92,19 +93,20 @@ fn planned(key: &str, appears: Timestamp) -> Planned {
 
 /// Polls once and takes all that is found for delivered.
 async fn poll(discovery: &mut Discovery, ledger: &Ledger) -> Vec<String> {
-    let (names, mut named) = mpsc::channel::<Object>(1_000);
+    let (claims, mut claimed) = mpsc::channel(1_000);
     let mut found = Vec::new();
     let take = async {
-        let mut batch = Batch::new(1);
-        while let Some(object) = named.recv().await {
-            batch.end(&object, 0, 0);
-            found.push(object.key);
+        let mut batch = Batch::new(Limits { records: 1, bytes: 1, side_by_side: 1, linger: None });
+        while let Some(Claim { object, .. }) = claimed.recv().await {
+            found.push(object.key.clone());
+            batch.end(&Cursor::new(object, 0));
         }
         if !batch.is_empty() {
-            ledger.commit(Receipt::for_no_records(batch).unwrap()).await.unwrap();
+            ledger.commit(Receipt::for_no_records(batch).unwrap());
+            ledger.flush().await.unwrap();
         }
     };
-    let (polled, ()) = tokio::join!(discovery.poll(names), take);
+    let (polled, ()) = tokio::join!(discovery.poll(claims), take);
     polled.unwrap();
     discovery.settle().await.unwrap();
     found
@@ -138,13 +140,13 @@ proptest! {
         let configuration = TriggerConfiguration::read(world.plan.arguments.clone()).unwrap();
         let both = life::in_runtime(async {
             world.begin_life();
-            let (bucket, delivery) = life::parts(&world, &configuration, 0);
+            let (bucket, context) = life::parts(&world, &configuration, 0);
             let instance = Instance { id: uuid::Uuid::nil(), trigger: None, started: Instant::now() };
-            let ledger = Ledger::open(&configuration, &bucket, &delivery, instance).await.unwrap();
-            let resting = Resting::new(configuration.frequency);
-            let progress = Progress::new(delivery.metrics.clone(), resting);
-            let mut discovery =
-                Discovery::new(&configuration, bucket, ledger.clone(), delivery, progress);
+            let ledger = Ledger::open(&configuration, &bucket, &context, instance).await.unwrap();
+            let (cooldown, observer) =
+                (Cooldown::new(configuration.frequency), Observer::new(&bucket, &context.metrics));
+            let judges = Judges { ledger: ledger.clone(), cooldown, observer };
+            let mut discovery = Discovery::new(&configuration, bucket, judges, context);
             let first = poll(&mut discovery, &ledger).await;
             let idle = poll(&mut discovery, &ledger).await;
             life::pass(LATER).await;

@@ -96,7 +96,7 @@ async fn a_rejected_object_stays_named_in_the_state_and_is_not_read_again() {
     assert_eq!(world.reads(&bad), 3);
     let snapshots = crate::state::files(&world, ".snapshot");
     let newest = std::fs::read(snapshots.last().unwrap()).unwrap();
-    let newest = String::from_utf8(aws_flowlogs::trigger::journal::unseal(&newest).unwrap()).unwrap();
+    let newest = String::from_utf8(aws_flowlogs::source::listing::journal::unseal(&newest).unwrap()).unwrap();
     assert!(newest.contains(&format!(r#"["{bad}","not gzip"]"#)), "{newest}");
 }
 

@@ -1,0 +1,36 @@
+//! What every step works with.
+
+use std::time::Duration;
+
+use crate::platform::health::Health;
+use crate::platform::metrics::Metrics;
+use crate::platform::storage::{Storage, StorageError};
+use crate::retry::{self, Backoff};
+use crate::shutdown::{Shutdown, Stopped};
+
+/// The surroundings of a run. Clones share them.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The storage that the platform lends: the state is kept there, and the platform takes files from there.
+    pub storage: Storage,
+    /// Told of successes and failures.
+    pub health: Health,
+    /// Counts them.
+    pub metrics: Metrics,
+    /// Cuts waits short.
+    pub shutdown: Shutdown,
+}
+
+impl Context {
+    /// Tries something in the storage until it works. `what` follows on "could not".
+    pub async fn until_done<T, F>(&self, what: &str, attempt: impl FnMut() -> F) -> Result<T, Stopped>
+    where
+        F: Future<Output = Result<T, StorageError>>,
+    {
+        let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        retry::until(&self.shutdown, backoff, attempt, |error, _| {
+            tracing::error!(%error, "could not {what}, it is tried again");
+        })
+        .await
+    }
+}

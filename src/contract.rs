@@ -1,0 +1,97 @@
+//! What sources, the pipeline and sinks hand each other.
+//!
+//! A source names an object as a [`Claim`]; the pipeline gathers the records of objects into a [`Sealed`] batch, which
+//! knows the [`Cover`]s that it consists of; a sink delivers it. The traits are in [`source`](crate::source) and
+//! [`sink`](crate::sink); the receipt is in the latter, where nothing but a sink can make one.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::layout::name::Day;
+use crate::s3::Object;
+
+/// An object that is to be delivered.
+#[derive(Debug)]
+pub struct Claim {
+    /// The object.
+    pub object: Object,
+    /// How many of its records were delivered before.
+    pub from: u64,
+    /// Freed when the object is read to its end or has failed: a source that wants no other object read meanwhile waits
+    /// for it.
+    pub alone: Option<OwnedSemaphorePermit>,
+}
+
+impl Claim {
+    /// All of an object.
+    pub fn whole(object: Object) -> Self {
+        Self { object, from: 0, alone: None }
+    }
+}
+
+/// A stretch of an object's records. Positions count the records that the object has, whether they go out or not: a
+/// header or an empty line has none, but a record that a filter leaves out has one, so that a stretch stays the same when
+/// a filter is changed while the object is delivered in part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cover {
+    /// The object's key.
+    pub key: String,
+    /// The day on which S3 took the object; version 0.1.0 noted the day in its name.
+    pub day: Day,
+    /// The first record.
+    pub from: u64,
+    /// The record after the last.
+    pub to: u64,
+    /// Whether the object ends there.
+    pub whole: bool,
+    /// What tells the object's content from another under its key. Kept while the object is delivered in part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+impl Cover {
+    /// A stretch of an object.
+    pub fn new(object: &Object, from: u64, to: u64, whole: bool) -> Self {
+        let (key, day) = (object.key.clone(), Day::of(object.last_modified));
+        Self { key, day, from, to, whole, etag: object.etag.clone() }
+    }
+}
+
+/// A batch that is in flight, as it is noted before it is delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pending {
+    /// Names the batch: the same for the same records.
+    pub request_id: String,
+    /// How many records it has.
+    pub records: usize,
+    /// What it covers.
+    pub covers: Vec<Cover>,
+}
+
+/// A batch that takes no more records.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    /// How it is noted.
+    pub pending: Pending,
+    /// The records as JSON strings with commas between them, in the pieces in which they were decoded.
+    pub pieces: Vec<Bytes>,
+    /// When S3 took the newest object in it.
+    pub newest: Option<Timestamp>,
+}
+
+/// What a sink takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Records in a batch at most.
+    pub records: usize,
+    /// Bytes in a batch at most, as JSON strings with commas between them. A single record may be larger.
+    pub bytes: usize,
+    /// Batches in flight at most.
+    pub side_by_side: usize,
+    /// How long a batch waits to be full, where its source has no rounds.
+    pub linger: Option<Duration>,
+}

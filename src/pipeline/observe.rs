@@ -1,0 +1,130 @@
+//! The one that is told what becomes of objects and batches: it counts, remembers how old what waits is, and writes the
+//! log.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::contract::{Cover, Sealed};
+use crate::layout::fingerprint::Fingerprint;
+use crate::pipeline::fetch::FetchError;
+use crate::pipeline::progress::Progress;
+use crate::pipeline::summary::{LeftOut, Summary};
+use crate::platform::metrics::Metrics;
+use crate::s3::{Bucket, Object};
+use crate::source::Verdict;
+
+/// The observer of a run. Clones share what it knows.
+#[derive(Clone, Debug)]
+pub struct Observer {
+    metrics: Metrics,
+    progress: Progress,
+    summary: Arc<Mutex<Summary>>,
+    /// Knows the time by S3's clock.
+    clock: Bucket,
+}
+
+/// What is told of a batch once it was accepted.
+#[derive(Debug)]
+pub struct Facts {
+    covers: Vec<Cover>,
+    records: usize,
+    newest: Option<Timestamp>,
+}
+
+impl From<&Sealed> for Facts {
+    fn from(batch: &Sealed) -> Self {
+        let Sealed { pending, newest, .. } = batch;
+        Self { covers: pending.covers.clone(), records: pending.records, newest: *newest }
+    }
+}
+
+impl Observer {
+    /// Observes a run that reads from `bucket`.
+    pub fn new(bucket: &Bucket, metrics: &Metrics) -> Self {
+        let progress = Progress::new(metrics.clone());
+        Self { metrics: metrics.clone(), progress, summary: Arc::default(), clock: bucket.clone() }
+    }
+
+    /// A round begins. What waits is found again, but for what the source `holds` back.
+    pub fn round_begins(&self, holds: impl Fn(Fingerprint) -> bool) {
+        let mut summary = self.summary();
+        *summary = summary.follow();
+        self.progress.round_begins(holds);
+    }
+
+    /// An object was found that is to be delivered.
+    pub fn found(&self, object: &Object) {
+        self.progress.found(object);
+    }
+
+    /// Records of an object were decoded.
+    pub fn decoded(&self, left_out: &mut LeftOut, block: &flow_log::decode::block::Block) {
+        self.metrics.records_read(block.tally());
+        left_out.count(block.tally());
+    }
+
+    /// An object was read to its end, and this was left out of it.
+    pub fn read(&self, object: &Object, left_out: &LeftOut) {
+        self.summary().read(object, left_out);
+    }
+
+    /// An object, or the rest of it, could not be read.
+    pub fn failed(&self, object: &Object, error: &FetchError, verdict: Verdict) {
+        self.metrics.object_failed(error.cause());
+        let key = object.key.as_str();
+        match verdict {
+            Verdict::Rejected { attempts } => {
+                tracing::error!(
+                    key,
+                    cause = %error,
+                    attempts,
+                    "object rejected: its records, or the rest of them, are not delivered"
+                );
+                self.summary().rejected();
+                self.rejected(key, error.cause());
+            }
+            Verdict::Later { attempts } => {
+                if error.is_gone() {
+                    self.progress.dropped(key);
+                }
+                self.summary().failed(object, error, attempts);
+            }
+        }
+    }
+
+    /// An object is not delivered, nor the rest of it.
+    pub fn rejected(&self, key: &str, cause: &'static str) {
+        self.metrics.object_rejected(cause);
+        self.progress.dropped(key);
+    }
+
+    /// A batch was accepted.
+    pub fn delivered(&self, Facts { covers, records, newest }: &Facts) {
+        self.covered(covers);
+        self.summary().delivered(*records);
+        if let Some(newest) = newest {
+            let lag_seconds = self.clock.now().duration_since(*newest).as_secs_f64();
+            self.metrics.lag_seconds.set(lag_seconds.max(0.0));
+        }
+    }
+
+    /// Stretches of objects need no delivery any more.
+    pub fn covered(&self, covers: &[Cover]) {
+        self.progress.delivered(covers);
+    }
+
+    /// Whether an object of this round was read to its end.
+    pub fn has_read(&self) -> bool {
+        self.summary().objects > 0
+    }
+
+    /// A round is over: says what it did.
+    pub fn round_ended(&self) {
+        self.summary().tell();
+    }
+
+    fn summary(&self) -> MutexGuard<'_, Summary> {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,44 @@
+//! What can be known wrong with a configuration before the first poll: it is said once, and not tried without end.
+
+use crate::config::{ConfigError, ModuleConfiguration, TRIGGER, TriggerConfiguration};
+use crate::context::Context;
+use crate::s3::{Bucket, ListRequest, S3Failure};
+use crate::shutdown::Stopped;
+use crate::source::listing::origin::until_listed;
+
+/// What is wrong; `None` if nothing is known to be. `stands_in` says whether another server stands in for S3.
+///
+/// A prefix that has the form of a mistake is refused only if nothing lies below it: S3 takes any text for a key, so that
+/// what looks like a mistake may be right.
+pub async fn problem(
+    account: &ModuleConfiguration,
+    configuration: &TriggerConfiguration,
+    bucket: &Bucket,
+    stands_in: bool,
+    context: &Context,
+) -> Result<Option<ConfigError>, Stopped> {
+    if let Err(error) = account.check(stands_in) {
+        return Ok(Some(error));
+    }
+    if let Err(error) = bucket.check().await
+        && *error.failure() == S3Failure::Unsendable
+    {
+        let problem = format!(
+            "AWS cannot be asked for property `bucket_name` in the region of the account: {}",
+            error.detail()
+        );
+        return Ok(Some(ConfigError::new(TRIGGER, problem)));
+    }
+    let Some(mistake) = configuration.mistake() else { return Ok(None) };
+    let look = async || {
+        let request = ListRequest { prefix: &configuration.prefix, ..ListRequest::default() };
+        match bucket.list(request).await {
+            Ok(page) => Ok(page.objects.is_empty() && page.next.is_none()),
+            // A policy for the right prefix does not allow to list the wrong one.
+            Err(error) if *error.failure() == S3Failure::Denied => Ok(true),
+            Err(error) => Err(error),
+        }
+    };
+    let is_empty = until_listed(context, look).await?;
+    Ok(is_empty.then_some(mistake))
+}

@@ -1,0 +1,156 @@
+//! How a process that reads flow logs starts and ends: ports, log, configuration, secrets.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
+use crate::context::Context;
+use crate::platform::callback::{Callback, CallbackError};
+use crate::platform::health::{self, Health};
+use crate::platform::logs::LogQueue;
+use crate::platform::metrics::Metrics;
+use crate::platform::secrets::Secrets;
+use crate::platform::storage::{Storage, StorageError};
+use crate::platform::values::{ValueError, Values};
+use crate::s3::{self, Bucket};
+use crate::shutdown::{Shutdown, Stopped};
+use crate::source::listing::presence::Instance;
+use crate::source::listing::{owner, preflight};
+
+/// Time for the last log lines after the work has ended.
+const LAST_LOGS: Duration = Duration::from_secs(2);
+/// How long the work may go on after the order to stop: what is under way ends in time, unless something hangs.
+const LAST_WORK: Duration = Duration::from_secs(8);
+
+/// What keeps the trigger from starting at all: it cannot even tell the platform.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A value is missing or malformed.
+    #[error(transparent)]
+    Value(#[from] ValueError),
+    /// The platform cannot be reached, or does not hand over the secrets.
+    #[error(transparent)]
+    Callback(#[from] CallbackError),
+    /// The storage is of a kind that cannot be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// What keeps the trigger from working until it is started anew.
+enum Unusable {
+    Start(StartError),
+    Configuration(ConfigError),
+}
+
+/// What a process that reads flow logs works with.
+#[derive(Debug)]
+pub struct Started {
+    /// The arguments, with the secrets in them.
+    pub configuration: TriggerConfiguration,
+    /// The bucket that they name.
+    pub bucket: Bucket,
+    /// The platform.
+    pub callback: Callback,
+    /// All else.
+    pub context: Context,
+    /// This process.
+    pub instance: Instance,
+}
+
+/// Starts what serves the platform, reads the configuration, and does `work` until the shutdown signal comes.
+pub async fn run<F>(
+    values: &Values,
+    logs: LogQueue,
+    shutdown: &Shutdown,
+    work: impl FnOnce(Started) -> F,
+) -> Result<(), StartError>
+where
+    F: Future<Output = Result<(), Stopped>>,
+{
+    let (id, started) = (Uuid::new_v4(), tokio::time::Instant::now());
+    let instance = Instance { id, trigger: owner::trigger(values)?, started };
+    let callback = Callback::from_values(values)?;
+    let storage = Storage::from_values(values)?;
+    let health = Health::new();
+    let (metrics, registry) = Metrics::new();
+    let (liveness, exporter) =
+        (values.port("liveness_port", health::LIVENESS_PORT)?, values.port("metrics_port", 8020)?);
+    tokio::spawn(health::serve_health(health.clone(), liveness, shutdown.clone()));
+    tokio::spawn(health::serve_metrics(registry, exporter, shutdown.clone()));
+    let forwarding = tokio::spawn(logs.forward(callback.clone(), shutdown.clone()));
+    let context = Context { storage, health, metrics, shutdown: shutdown.clone() };
+    let ended = shutdown.within(LAST_WORK, configured(values, callback, context, instance, work)).await;
+    let ended = ended.unwrap_or_else(|Stopped| {
+        // To break off here is what a crash is, which the next start puts right.
+        tracing::warn!("the storage does not answer; the trigger ends without waiting for it any longer");
+        Ok(())
+    });
+    shutdown.stop();
+    let _ = tokio::time::timeout(LAST_LOGS, forwarding).await;
+    ended
+}
+
+/// Does the work, if the configuration can be used.
+async fn configured<F>(
+    values: &Values,
+    callback: Callback,
+    context: Context,
+    instance: Instance,
+    work: impl FnOnce(Started) -> F,
+) -> Result<(), StartError>
+where
+    F: Future<Output = Result<(), Stopped>>,
+{
+    match configure(values, &callback, &context).await {
+        Ok((configuration, bucket)) => {
+            let _: Result<(), Stopped> =
+                work(Started { configuration, bucket, callback, context, instance }).await;
+            Ok(())
+        }
+        Err(Unusable::Configuration(error)) => {
+            // The platform stops a trigger that says this; to end by ourselves would only make it start us again.
+            tracing::error!(critical = true, "{error}");
+            context.shutdown.stopped().await;
+            Ok(())
+        }
+        Err(Unusable::Start(StartError::Callback(CallbackError::Stopped(Stopped)))) => Ok(()),
+        Err(Unusable::Start(error)) => {
+            tracing::error!("{error}");
+            Err(error)
+        }
+    }
+}
+
+/// The configuration with the secrets in it, and the bucket that it names.
+async fn configure(
+    values: &Values,
+    callback: &Callback,
+    context: &Context,
+) -> Result<(TriggerConfiguration, Bucket), Unusable> {
+    let start = |error| Unusable::Start(error);
+    let json = |name, what| match values.required_json(name) {
+        Err(error) => Err(Unusable::Configuration(ConfigError::new(what, error.to_string()))),
+        Ok(json) => Ok(json),
+    };
+    let account = json("module_configuration", config::MODULE)?;
+    let mut arguments = json("trigger_configuration", config::TRIGGER)?;
+    config::check_required::<ModuleConfiguration>(config::MODULE, &account)
+        .map_err(Unusable::Configuration)?;
+    let check = || context.storage.check();
+    let stopped = |stopped: Stopped| start(CallbackError::from(stopped).into());
+    context.until_done("use the storage", check).await.map_err(stopped)?;
+    let Secrets { module, node } =
+        callback.secrets(&context.shutdown).await.map_err(|error| start(error.into()))?;
+    config::overlay(&mut arguments, node);
+    let configuration = TriggerConfiguration::read(arguments).map_err(Unusable::Configuration)?;
+    let account = ModuleConfiguration::read(account, module).map_err(Unusable::Configuration)?;
+    let bucket = Bucket::new(&account, &configuration.bucket, values, context.metrics.clone());
+    let bucket = bucket.map_err(|error| start(error.into()))?;
+    let stands_in = s3::endpoint(values).map_err(|error| start(error.into()))?.is_some();
+    let problem = preflight::problem(&account, &configuration, &bucket, stands_in, context).await;
+    match problem.map_err(stopped)? {
+        None => Ok((configuration, bucket)),
+        Some(problem) => Err(Unusable::Configuration(problem)),
+    }
+}
