@@ -184,23 +184,21 @@ impl Pipeline {
     /// Delivers a batch, and leaves an empty one. What it covers is committed together with the beginning of a later
     /// batch, or as soon as there is something to wait for.
     async fn hand_over(&mut self, batch: &mut Batch) -> Result<(), Stopped> {
-        let batch = std::mem::replace(batch, Batch::new(self.limits));
+        let mut batch = std::mem::replace(batch, Batch::new(self.limits));
         if batch.is_empty() {
             return Ok(());
         }
         if self.context.shutdown.is_stopping() {
             return Err(Stopped);
         }
-        let batch = match Receipt::for_no_records(batch) {
-            Ok(receipt) => {
-                // It may be the rest of an object that is in flight.
-                self.land_all().await?;
-                self.observer.covered(receipt.covers());
-                self.source.commit(receipt);
-                return Ok(());
-            }
-            Err(batch) => batch.seal(self.source.owner()),
-        };
+        if let Some(receipt) = Receipt::for_no_records(&mut batch) {
+            // It may be the rest of an object that is in flight.
+            self.land_all().await?;
+            self.observer.covered(receipt.covers());
+            self.source.commit(receipt);
+            return Ok(());
+        }
+        let batch = batch.seal(self.source.owner());
         let (source, sink) = (Arc::clone(&self.source), Arc::clone(&self.sink));
         let committed = std::mem::take(&mut self.committed);
         let begun = async move {
@@ -288,7 +286,6 @@ impl Pipeline {
 /// Waits until a time; for ever if there is none.
 async fn until(due: Option<Instant>) {
     match due {
-        #[expect(clippy::disallowed_methods, reason = "the caller races it with the shutdown signal")]
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
     }

@@ -47,12 +47,9 @@ impl Receipt {
         Self { covers: pending.covers, request_id: Some(pending.request_id) }
     }
 
-    /// The receipt of a batch that has no record to deliver; the batch itself if it has.
-    pub fn for_no_records(batch: Batch) -> Result<Self, Batch> {
-        match batch.records() {
-            0 => Ok(Self { covers: batch.into_covers(), request_id: None }),
-            _ => Err(batch),
-        }
+    /// The receipt of a batch that has no record to deliver; `None` for one that has.
+    pub fn for_no_records(batch: &mut Batch) -> Option<Self> {
+        (batch.records() == 0).then(|| Self { covers: batch.take_covers(), request_id: None })
     }
 
     /// What the batch covers.

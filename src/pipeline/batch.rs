@@ -114,10 +114,10 @@ impl Batch {
     }
 
     /// What it covers, without its records.
-    pub fn into_covers(mut self) -> Vec<Cover> {
+    pub fn take_covers(&mut self) -> Vec<Cover> {
         // Once an object is whole, nothing is asked of it any more.
         self.covers.iter_mut().filter(|cover| cover.whole).for_each(|cover| cover.etag = None);
-        self.covers
+        std::mem::take(&mut self.covers)
     }
 
     /// Ends the batch. The request ID is the same for the same records of the same owner, and for nothing else: two
@@ -127,8 +127,8 @@ impl Batch {
             last.truncate(last.len() - 1);
         }
         let (request_id, records) = (request_id(owner, &self.covers), self.records);
-        let (pieces, newest) = (std::mem::take(&mut self.pieces), self.newest);
-        Sealed { pending: Pending { request_id, records, covers: self.into_covers() }, pieces, newest }
+        let covers = self.take_covers();
+        Sealed { pending: Pending { request_id, records, covers }, pieces: self.pieces, newest: self.newest }
     }
 }
 

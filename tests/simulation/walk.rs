@@ -102,7 +102,7 @@ async fn poll(discovery: &mut Discovery, ledger: &Ledger) -> Vec<String> {
             batch.end(&Cursor::new(object, 0));
         }
         if !batch.is_empty() {
-            ledger.commit(Receipt::for_no_records(batch).unwrap());
+            ledger.commit(Receipt::for_no_records(&mut batch).unwrap());
             ledger.flush().await.unwrap();
         }
     };
