@@ -60,7 +60,13 @@ fn batch(bencher: Bencher) {
         .with_inputs(|| objects.iter().map(|_| blocks(&decoder, &body)).collect::<Vec<_>>())
         .bench_values(|blocks| {
             let bytes = 16 * 1024 * 1024;
-            let mut batch = Batch::new(Limits { records: RECORDS, bytes, side_by_side: 1, linger: None });
+            let mut batch = Batch::new(Limits {
+                records: RECORDS,
+                bytes,
+                record_bytes: None,
+                side_by_side: 1,
+                linger: None,
+            });
             for (object, blocks) in objects.iter().zip(blocks) {
                 let mut cursor = Cursor::new(object.clone(), 0);
                 for mut block in blocks {

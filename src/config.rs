@@ -15,6 +15,7 @@ pub use self::account::{ModuleConfiguration, is_region};
 
 mod account;
 mod bucket;
+pub mod connector;
 mod prefix;
 mod records;
 
@@ -129,7 +130,7 @@ pub enum StartFrom {
 /// A configuration that cannot be used: which one, and everything that is wrong with it. Carries no value but of a
 /// bucket, a prefix and a region.
 #[derive(Debug, thiserror::Error)]
-#[error("the {what} cannot be used: {}; correct it in the playbook editor", problems.join("; "))]
+#[error("the {what} cannot be used: {}; correct it {}", problems.join("; "), place(what))]
 pub struct ConfigError {
     what: &'static str,
     problems: Vec<String>,
@@ -140,6 +141,21 @@ impl ConfigError {
     pub fn new(what: &'static str, problem: impl Into<String>) -> Self {
         Self { what, problems: vec![problem.into()] }
     }
+
+    /// A problem of the trigger's arguments, said of those of the node `what`.
+    pub fn of_node(self, what: &'static str) -> Self {
+        if self.what == TRIGGER { self.of(what) } else { self }
+    }
+
+    /// The same of another configuration.
+    pub fn of(self, what: &'static str) -> Self {
+        Self { what, ..self }
+    }
+}
+
+/// Where a configuration is corrected.
+fn place(what: &str) -> &'static str {
+    if what == CONNECTOR { "on the intake's page" } else { "in the playbook editor" }
 }
 
 /// A configuration and the properties in it that mean nothing here.
@@ -273,6 +289,8 @@ pub fn overlay(configuration: &mut Value, secrets: Map<String, Value>) {
 
 /// The name of the trigger's arguments in messages.
 pub const TRIGGER: &str = "trigger configuration";
+/// The name of the connector's arguments in messages.
+pub const CONNECTOR: &str = "connector configuration";
 /// The name of the module's account in messages.
 pub const MODULE: &str = "module configuration";
 
@@ -282,21 +300,28 @@ const LARGEST: [(&str, u64); 2] = [("frequency", 86_400), ("chunk_size", 1_000_0
 impl TriggerConfiguration {
     /// Reads the trigger's arguments; `bucket` is another name of `bucket_name`.
     pub fn read(mut given: Value) -> Result<Self, ConfigError> {
-        if let Value::Object(properties) = &mut given {
-            if let (None, Some(bucket)) = (properties.get("bucket_name"), properties.get("bucket").cloned()) {
-                properties.insert("bucket_name".to_owned(), bucket);
-            }
-            properties.remove("bucket");
-            for (name, largest) in LARGEST {
-                if properties.get(name).and_then(Value::as_u64).is_some_and(|value| value > largest) {
-                    tracing::warn!(
-                        "property `{name}` of the {TRIGGER} is larger than {largest}, which is taken in its place"
-                    );
-                    properties.insert(name.to_owned(), largest.into());
-                }
+        Self::adapt(TRIGGER, &mut given);
+        Self::resolve(read::<TriggerArguments>(TRIGGER, given)?.warn_unknown(TRIGGER))
+    }
+
+    /// Takes other names and numbers beyond the form for what they mean.
+    fn adapt(what: &str, given: &mut Value) {
+        let Value::Object(properties) = given else { return };
+        properties.retain(|_, value| !value.is_null());
+        if let Some(bucket) = properties.remove("bucket") {
+            properties.entry("bucket_name").or_insert(bucket);
+        }
+        for (name, largest) in LARGEST {
+            if properties.get(name).and_then(Value::as_u64).is_some_and(|value| value > largest) {
+                tracing::warn!(
+                    "property `{name}` of the {what} is larger than {largest}, which is taken in its place"
+                );
+                properties.insert(name.to_owned(), largest.into());
             }
         }
-        let arguments = read::<TriggerArguments>(TRIGGER, given)?.warn_unknown(TRIGGER);
+    }
+
+    fn resolve(arguments: TriggerArguments) -> Result<Self, ConfigError> {
         prefix::check(&arguments.prefix)?;
         Ok(Self {
             bucket: bucket::read(&arguments.bucket_name)?,

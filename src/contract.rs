@@ -90,6 +90,8 @@ pub struct Limits {
     pub records: usize,
     /// Bytes in a batch at most, as JSON strings with commas between them. A single record may be larger.
     pub bytes: usize,
+    /// Bytes of a single record at most, as its text; what is longer is rejected.
+    pub record_bytes: Option<usize>,
     /// Batches in flight at most.
     pub side_by_side: usize,
     /// How long a batch waits to be full, where its source has no rounds.

@@ -1,18 +1,20 @@
 //! Carries VPC Flow Logs from S3 to a Sekoia.io intake, as a module of the platform's playbooks.
 //!
-//! [`trigger`] finds new objects and starts a playbook run for each batch of their records. ARCHITECTURE.md tells how
-//! the parts fit together.
+//! [`connector`] finds new objects and sends their records to an intake; [`trigger`] starts a playbook run for each batch of
+//! them, whose [`action`] does. ARCHITECTURE.md tells how the parts fit together.
 
 pub mod action;
 pub mod check;
 pub mod config;
+pub mod connector;
 pub mod context;
 pub mod contract;
+pub mod http;
+pub mod intake;
 pub mod layout;
 pub mod manifest;
 pub mod pipeline;
 pub mod platform;
-pub mod reach;
 pub mod retry;
 pub mod s3;
 pub mod shutdown;

@@ -9,7 +9,7 @@ use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::platform::{error_reports, health};
 use aws_flowlogs::shutdown::{self, Shutdown};
 use aws_flowlogs::stdout::print;
-use aws_flowlogs::{action, check, manifest, trigger, validate};
+use aws_flowlogs::{action, check, connector, manifest, trigger, validate};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -35,6 +35,9 @@ enum Command {
     /// The trigger: watch a bucket and start a playbook run for each batch of records
     #[command(name = "fetch_flowlogs", visible_alias = "flowlog_records_trigger")]
     FetchFlowlogs,
+    /// The connector: watch a bucket and send the records to an intake
+    #[command(name = "collect_flowlogs", visible_alias = "aws_s3_no_sqs_trigger")]
+    CollectFlowlogs,
     /// The action: send the events of a run to the intake
     #[command(name = "push_events", visible_alias = "push-events-to-intake")]
     PushEvents,
@@ -65,6 +68,7 @@ impl Command {
     fn node(&self) -> (&'static str, Option<&'static str>) {
         match self {
             Self::FetchFlowlogs => (manifest::TRIGGER_COMMAND, Some("trigger")),
+            Self::CollectFlowlogs => (manifest::CONNECTOR_COMMAND, Some("connector")),
             Self::PushEvents => (manifest::ACTION_COMMAND, Some("action")),
             Self::ValidateModuleConfiguration => ("validate_module_configuration", None),
             Self::Check { .. } => ("check", None),
@@ -152,6 +156,7 @@ async fn run(
 ) -> Result<(), Box<dyn std::error::Error>> {
     match command {
         Command::FetchFlowlogs => trigger::run(values, logs, shutdown).await?,
+        Command::CollectFlowlogs => connector::run(values, logs, shutdown).await?,
         Command::PushEvents => action::run(values, &logs, shutdown).await?,
         Command::ValidateModuleConfiguration => validate::run(values, &logs, shutdown).await?,
         Command::Check { json } => check::run(values, *json, shutdown).await?,

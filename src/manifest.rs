@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::action::arguments::PushArguments;
 use crate::action::results::PushResults;
+use crate::config::connector::ConnectorArguments;
 use crate::config::{ModuleConfiguration, TriggerArguments, schema_of};
 
 mod tables;
@@ -21,11 +22,15 @@ pub const MODULE_UUID: &str = "4f498235-5213-4251-90a7-1e9e4c294208";
 pub const TRIGGER_UUID: &str = "2f2b27da-31b2-4c3d-9942-9bd9fe1bc2c9";
 /// The action's. Published: it never changes.
 pub const ACTION_UUID: &str = "c171f895-df48-4af2-ab76-db482d7c550e";
+/// The connector's. Published: it never changes.
+pub const CONNECTOR_UUID: &str = "7c1f0e52-96ab-4f0d-8d13-52b0a7e4c6f9";
 /// The playbook template's. Published: it never changes.
 pub const TEMPLATE_UUID: &str = "d3a3babd-babd-4031-bc65-10ac119e4a3a";
 
 /// The command that the platform starts for the trigger.
 pub const TRIGGER_COMMAND: &str = "fetch_flowlogs";
+/// The command that the platform starts for the connector.
+pub const CONNECTOR_COMMAND: &str = "collect_flowlogs";
 /// The command that the platform starts for a run of the action.
 pub const ACTION_COMMAND: &str = "push_events";
 
@@ -34,6 +39,7 @@ const LOGO: &[u8] = include_bytes!("../logo.svg");
 /// What the module is called in the platform's library.
 pub const MODULE_NAME: &str = "AWS VPC Flow Logs";
 const TRIGGER_NAME: &str = "Fetch VPC Flow Logs";
+const CONNECTOR_NAME: &str = "Collect VPC Flow Logs";
 const ACTION_NAME: &str = "Push events to intake";
 
 /// What a playbook run gets from the trigger. Only its schema is used: a run gets the file's name.
@@ -57,6 +63,7 @@ pub fn all() -> Vec<(&'static str, String)> {
     [
         ("manifest.json", module()),
         ("trigger_fetch_flowlogs.json", trigger()),
+        ("connector_s3_flowlogs.json", connector()),
         ("action_push_events.json", action()),
         ("templates/aws-flowlogs.json", template()),
     ]
@@ -71,7 +78,7 @@ pub fn all() -> Vec<(&'static str, String)> {
 /// When a file cannot be read or written; the message names it.
 pub fn run(write: Option<&Path>) -> io::Result<String> {
     let Some(folder) = write else {
-        let files: Map<String, Value> = [module(), trigger(), action(), template()]
+        let files: Map<String, Value> = [module(), trigger(), connector(), action(), template()]
             .into_iter()
             .zip(all())
             .map(|(value, (name, _))| (name.to_owned(), value))
@@ -106,6 +113,7 @@ pub fn with_tables(page: &str) -> String {
         ("options", tables::short(&form::<TriggerArguments>())),
         ("account", tables::of(&form::<ModuleConfiguration>(), &ModuleConfiguration::SECRETS)),
         ("trigger", tables::of(&form::<TriggerArguments>(), &[])),
+        ("connector", tables::of(&form::<ConnectorArguments>(), &[])),
         ("action", tables::of(&form::<PushArguments>(), &[])),
         ("results", tables::of(&form::<PushResults>(), &[])),
     ];
@@ -141,6 +149,16 @@ fn trigger() -> Value {
         "docker_parameters": TRIGGER_COMMAND,
         "arguments": with_draft(form::<TriggerArguments>()),
         "results": with_draft(form::<TriggerResults>()),
+    })
+}
+
+fn connector() -> Value {
+    json!({
+        "uuid": CONNECTOR_UUID,
+        "name": CONNECTOR_NAME,
+        "description": "Fetch the records of new VPC Flow Logs from an S3 bucket, and send them to the intake",
+        "docker_parameters": CONNECTOR_COMMAND,
+        "arguments": with_draft(form::<ConnectorArguments>()),
     })
 }
 

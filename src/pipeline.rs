@@ -160,6 +160,7 @@ impl Pipeline {
                     return self.fail(&opened.claim, &error).await;
                 }
             };
+            self.limits.record_bytes.into_iter().for_each(|bytes| block.reject_longer(bytes));
             self.observer.decoded(&mut left_out, &block);
             while block.remaining() > 0 && batch.take(&mut opened.cursor, &mut block) {
                 self.hand_over(batch).await?;

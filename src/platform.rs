@@ -9,6 +9,5 @@ pub mod metrics;
 pub mod ports;
 pub mod rope;
 pub mod secrets;
-pub mod shown;
 pub mod storage;
 pub mod values;

@@ -26,10 +26,10 @@ use percent_encoding::percent_decode_str;
 use secrecy::ExposeSecret as _;
 
 use crate::config::ModuleConfiguration;
-use crate::platform::callback::causes;
+use crate::http::causes;
+use crate::http::quoted;
 use crate::platform::metrics::{Metrics, Operation};
 use crate::platform::values::{ValueError, Values};
-use crate::reach::quoted;
 
 mod content;
 mod failure;

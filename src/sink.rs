@@ -7,6 +7,7 @@ use crate::contract::{Cover, Limits, Pending, Sealed};
 use crate::pipeline::batch::Batch;
 use crate::shutdown::Stopped;
 
+pub mod intake;
 pub mod playbook;
 
 /// Takes batches. None of its calls gives up: a batch is kept and tried again until it is accepted or the shutdown signal

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
@@ -15,8 +16,8 @@ use crate::platform::storage::{Storage, StorageError};
 use crate::platform::values::{ValueError, Values};
 use crate::s3::{self, Bucket};
 use crate::shutdown::{Shutdown, Stopped};
+use crate::source::listing::preflight;
 use crate::source::listing::presence::Instance;
-use crate::source::listing::{owner, preflight};
 
 /// Time for the last log lines after the work has ended.
 const LAST_LOGS: Duration = Duration::from_secs(2);
@@ -43,11 +44,29 @@ enum Unusable {
     Configuration(ConfigError),
 }
 
+/// What a kind of node is configured with.
+pub trait Configuration: Sized {
+    /// Its name in messages.
+    const NAME: &'static str;
+
+    /// The platform's value that has it.
+    fn value(values: &Values) -> Result<&'static str, ValueError>;
+
+    /// The UUID of this one, where the platform gives one: the same in all instances, and another one in each node.
+    fn uuid(values: &Values) -> Result<Option<Uuid>, ValueError>;
+
+    /// Reads it.
+    fn read(given: Value, values: &Values) -> Result<Self, ConfigError>;
+
+    /// What it says of the bucket.
+    fn listing(&self) -> &TriggerConfiguration;
+}
+
 /// What a process that reads flow logs works with.
 #[derive(Debug)]
-pub struct Started {
+pub struct Started<C> {
     /// The arguments, with the secrets in them.
-    pub configuration: TriggerConfiguration,
+    pub configuration: C,
     /// The bucket that they name.
     pub bucket: Bucket,
     /// The platform.
@@ -59,17 +78,17 @@ pub struct Started {
 }
 
 /// Starts what serves the platform, reads the configuration, and does `work` until the shutdown signal comes.
-pub async fn run<F>(
+pub async fn run<C: Configuration, F>(
     values: &Values,
     logs: LogQueue,
     shutdown: &Shutdown,
-    work: impl FnOnce(Started) -> F,
+    work: impl FnOnce(Started<C>) -> F,
 ) -> Result<(), StartError>
 where
     F: Future<Output = Result<(), Stopped>>,
 {
     let (id, started) = (Uuid::new_v4(), tokio::time::Instant::now());
-    let instance = Instance { id, trigger: owner::trigger(values)?, started };
+    let instance = Instance { id, trigger: C::uuid(values)?, started };
     let callback = Callback::from_values(values)?;
     let storage = Storage::from_values(values)?;
     let health = Health::new();
@@ -92,12 +111,12 @@ where
 }
 
 /// Does the work, if the configuration can be used.
-async fn configured<F>(
+async fn configured<C: Configuration, F>(
     values: &Values,
     callback: Callback,
     context: Context,
     instance: Instance,
-    work: impl FnOnce(Started) -> F,
+    work: impl FnOnce(Started<C>) -> F,
 ) -> Result<(), StartError>
 where
     F: Future<Output = Result<(), Stopped>>,
@@ -123,18 +142,18 @@ where
 }
 
 /// The configuration with the secrets in it, and the bucket that it names.
-async fn configure(
+async fn configure<C: Configuration>(
     values: &Values,
     callback: &Callback,
     context: &Context,
-) -> Result<(TriggerConfiguration, Bucket), Unusable> {
+) -> Result<(C, Bucket), Unusable> {
     let start = |error| Unusable::Start(error);
     let json = |name, what| match values.required_json(name) {
         Err(error) => Err(Unusable::Configuration(ConfigError::new(what, error.to_string()))),
         Ok(json) => Ok(json),
     };
     let account = json("module_configuration", config::MODULE)?;
-    let mut arguments = json("trigger_configuration", config::TRIGGER)?;
+    let mut arguments = json(C::value(values).map_err(|error| start(error.into()))?, C::NAME)?;
     config::check_required::<ModuleConfiguration>(config::MODULE, &account)
         .map_err(Unusable::Configuration)?;
     let check = || context.storage.check();
@@ -143,14 +162,14 @@ async fn configure(
     let Secrets { module, node } =
         callback.secrets(&context.shutdown).await.map_err(|error| start(error.into()))?;
     config::overlay(&mut arguments, node);
-    let configuration = TriggerConfiguration::read(arguments).map_err(Unusable::Configuration)?;
+    let configuration = C::read(arguments, values).map_err(Unusable::Configuration)?;
     let account = ModuleConfiguration::read(account, module).map_err(Unusable::Configuration)?;
-    let bucket = Bucket::new(&account, &configuration.bucket, values, context.metrics.clone());
+    let bucket = Bucket::new(&account, &configuration.listing().bucket, values, context.metrics.clone());
     let bucket = bucket.map_err(|error| start(error.into()))?;
     let stands_in = s3::endpoint(values).map_err(|error| start(error.into()))?.is_some();
-    let problem = preflight::problem(&account, &configuration, &bucket, stands_in, context).await;
+    let problem = preflight::problem(&account, configuration.listing(), &bucket, stands_in, context).await;
     match problem.map_err(stopped)? {
         None => Ok((configuration, bucket)),
-        Some(problem) => Err(Unusable::Configuration(problem)),
+        Some(problem) => Err(Unusable::Configuration(problem.of_node(C::NAME))),
     }
 }

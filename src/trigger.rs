@@ -3,27 +3,50 @@
 use std::sync::Arc;
 
 use flow_log::decode::Decoder;
+use serde_json::Value;
+use uuid::Uuid;
 
-use crate::config::TriggerConfiguration;
+use crate::config::{ConfigError, TRIGGER, TriggerConfiguration};
 use crate::context::Context;
 use crate::pipeline::Pipeline;
 use crate::pipeline::observe::Observer;
 use crate::platform::logs::LogQueue;
-use crate::platform::values::Values;
+use crate::platform::values::{ValueError, Values};
 use crate::s3::Bucket;
 use crate::shutdown::{Shutdown, Stopped};
 use crate::sink::playbook::{Playbook, Runs};
 use crate::source::Source as _;
-use crate::source::listing::Listing;
 use crate::source::listing::presence::Instance;
-use crate::start::{self, StartError, Started};
+use crate::source::listing::{Listing, owner};
+use crate::start::{self, Configuration, StartError, Started};
 
 /// Runs the trigger until the shutdown signal comes.
 pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
-    start::run(values, logs, shutdown, |Started { configuration, bucket, callback, context, instance }| {
+    let work = |started: Started<TriggerConfiguration>| {
+        let Started { configuration, bucket, callback, context, instance } = started;
         watch(configuration, bucket, Arc::new(callback), context, instance)
-    })
-    .await
+    };
+    start::run(values, logs, shutdown, work).await
+}
+
+impl Configuration for TriggerConfiguration {
+    const NAME: &'static str = TRIGGER;
+
+    fn value(_: &Values) -> Result<&'static str, ValueError> {
+        Ok("trigger_configuration")
+    }
+
+    fn uuid(values: &Values) -> Result<Option<Uuid>, ValueError> {
+        Ok(values.text("trigger_configuration_uuid")?.and_then(|text| owner::uuid(&text)))
+    }
+
+    fn read(given: Value, _: &Values) -> Result<Self, ConfigError> {
+        Self::read(given)
+    }
+
+    fn listing(&self) -> &TriggerConfiguration {
+        self
+    }
 }
 
 /// Delivers what is new in `bucket` until the shutdown signal comes.

@@ -14,12 +14,12 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use crate::config::{ConfigError, ModuleConfiguration};
+use crate::http::shown;
+use crate::http::{no_answer, quoted};
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::logs::LogQueue;
 use crate::platform::rope::Rope;
-use crate::platform::shown;
 use crate::platform::values::{ValueError, Values};
-use crate::reach::{no_answer, quoted};
 use crate::shutdown::{Shutdown, Stopped};
 
 /// Time for the whole call, attempts and waits included: somebody waits for the answer in a form.

@@ -2,10 +2,11 @@
 
 use reqwest::Url;
 use schemars::JsonSchema;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::config::connector::{batch_url, intake_key};
 use crate::config::{self, ConfigError};
 
 /// The name of the action's arguments in messages.
@@ -102,11 +103,11 @@ impl Arguments {
             from_templates(properties);
         }
         let given = config::read::<PushArguments>(ARGUMENTS, given)?.warn_unknown(ARGUMENTS);
-        let batch_url = batch_url(&given.intake_server)?;
+        let batch_url = batch_url(ARGUMENTS, &given.intake_server)?;
         let sources =
             [one_event(given.event, given.event_path)?, many_events(given.events, given.events_path)];
         Ok(Self {
-            intake_key: intake_key(&given.intake_key)?,
+            intake_key: intake_key(ARGUMENTS, &given.intake_key)?,
             batch_url,
             sources: sources.into_iter().flatten().collect(),
             keep_files: given.keep_file_after_push,
@@ -146,42 +147,9 @@ fn many_events(events: Option<Vec<Value>>, path: Option<String>) -> Option<Sourc
     events.map(Source::Events).or(path.map(Source::EventsFile))
 }
 
-/// The key as it is meant: white space around it comes from copying it.
-fn intake_key(given: &SecretString) -> Result<SecretString, ConfigError> {
-    let key = given.expose_secret().trim();
-    let is_odd = |letter: char| {
-        letter.is_whitespace() || letter.is_control() || matches!(letter, '"' | '\'' | '{' | '}')
-    };
-    if key.contains(is_odd) {
-        let problem = "property `intake_key` must be the key alone, as the intake's page shows it, without spaces, quotes or braces";
-        return Err(ConfigError::new(ARGUMENTS, problem));
-    }
-    Ok(key.into())
-}
-
-/// `<server>/batch`, with which the server may already end. The URL is never quoted in an error: it might carry a
-/// password.
-fn batch_url(server: &str) -> Result<Url, ConfigError> {
-    let problem = |what: &str| {
-        let example = "such as https://intake.sekoia.io";
-        ConfigError::new(ARGUMENTS, format!("property `intake_server` {what}, {example}"))
-    };
-    let url = Url::parse(server.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let mut url = url.ok_or_else(|| problem("must be an http or https URL"))?;
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(problem("must be a URL without ? and #"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(problem("must be a URL without user and password"));
-    }
-    let path = url.path().trim_end_matches('/');
-    let path = format!("{}/batch", path.strip_suffix("/batch").unwrap_or(path).trim_end_matches('/'));
-    url.set_path(&path);
-    Ok(url)
-}
-
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret as _;
     use serde_json::json;
 
     use super::*;

@@ -5,23 +5,13 @@
 //! a push of any length, and makes the cutter wait when the intake is slow.
 
 use bytes::BytesMut;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use self::gzip::Gzip;
 use super::events::{Event, EventReader, EventsError, Input};
-use super::post::SIDE_BY_SIDE;
 use super::results::RejectedEvents;
-
-mod gzip;
-
-/// A body's size, in bytes before it is compressed, unless a single event is larger. The intake takes 10 MiB
-/// (10,485,760); 4 MiB hold about 20,000 flow logs, more than a usual batch of the trigger, and the six buffers of a
-/// belt then stay within 24 MiB.
-const BODY_BYTES: usize = 4 * 1024 * 1024;
-
-/// Events in a body: bounds the answer, which has an ID of some 40 bytes for each.
-const EVENTS_MAX: usize = 50_000;
+use crate::intake::gzip::Gzip;
+use crate::intake::{self, BODY_BYTES, EVENTS_MAX, SIDE_BY_SIDE, TAIL};
 
 /// One buffer is filled while as many as are posted side by side are on their way.
 const BUFFERS: usize = SIDE_BY_SIDE + 1;
@@ -32,8 +22,6 @@ pub struct Envelope {
     head: Vec<u8>,
     compress: bool,
 }
-
-const TAIL: &[u8] = b"]}";
 
 /// Events on their way to the intake.
 pub struct Chunk {
@@ -132,8 +120,7 @@ impl PosterEnd {
 impl Envelope {
     /// The envelope of one intake.
     pub fn new(intake_key: &SecretString, compress: bool) -> Self {
-        let key = serde_json::Value::from(intake_key.expose_secret());
-        Self { head: format!(r#"{{"intake_key":{key},"jsons":["#).into_bytes(), compress }
+        Self { head: intake::head(intake_key), compress }
     }
 }
 

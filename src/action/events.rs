@@ -18,8 +18,7 @@ mod json;
 #[cfg(test)]
 mod tests;
 
-/// The longest event that the intake takes, in bytes of its text.
-pub const EVENT_BYTES_MAX: usize = 250_000;
+pub use crate::intake::EVENT_BYTES_MAX;
 
 /// The longest JSON string of such an event: at worst every byte is written as `\u0000`, and quotes surround it.
 pub const ENCODED_BYTES_MAX: usize = 6 * EVENT_BYTES_MAX + 2;

@@ -5,15 +5,14 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
-pub use self::intake::{Intake, Patience, PostError, Receipt};
+pub use self::intake::{Intake, Patience, PostError};
 use super::chunk::{Chunk, PosterEnd};
 use super::results::Ids;
+use crate::intake::SIDE_BY_SIDE;
+use crate::intake::client::Accepted;
 use crate::shutdown::Shutdown;
 
 mod intake;
-
-/// Posts under way at the same time, as the platform's own module has them.
-pub const SIDE_BY_SIDE: usize = 5;
 
 /// How long posts under way may go on after the order to stop: their answer tells whether the events were accepted.
 const GRACE: Duration = Duration::from_secs(4);
@@ -92,7 +91,7 @@ impl Posted {
     fn record(
         &mut self,
         chunk: Chunk,
-        sent: Result<Receipt, PostError>,
+        sent: Result<Accepted, PostError>,
         belt: &PosterEnd,
         hopeless: &Shutdown,
     ) -> u64 {

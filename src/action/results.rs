@@ -14,7 +14,8 @@ use uuid::Uuid;
 
 use super::chunk::Cut;
 use super::events::{EVENT_BYTES_MAX, Rejects};
-use super::post::{Posted, Receipt};
+use super::post::Posted;
+use crate::intake::client::Accepted;
 use crate::platform::rope::{Part, Rope};
 use crate::platform::storage::{Storage, StorageError};
 use crate::shutdown::{Shutdown, Stopped};
@@ -55,7 +56,7 @@ pub struct Ids {
 
 impl Ids {
     /// Adds those of the chunk with this index.
-    pub fn add(&mut self, chunk: usize, receipt: Receipt) {
+    pub fn add(&mut self, chunk: usize, receipt: Accepted) {
         if receipt.count > 0 {
             let part = self.part(receipt.ids);
             self.chunks.insert(chunk, part);

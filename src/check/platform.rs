@@ -9,6 +9,7 @@ use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::storage::{Storage, StorageError};
 use crate::platform::values::Values;
 use crate::source::listing::owner;
+use crate::start::Configuration as _;
 
 /// A file that is written and removed in the folder of the state. The trigger passes over such a name.
 const PROBE: &str = ".aws-flowlogs-write-check";
@@ -45,7 +46,7 @@ enum State {
 async fn probe(values: &Values, trigger: Option<&TriggerConfiguration>) -> Result<State, StorageError> {
     let storage = Storage::from_values(values)?;
     storage.check().await?;
-    let known = owner::trigger(values)?;
+    let known = TriggerConfiguration::uuid(values)?;
     let Some(folder) = trigger.map(|trigger| owner::folder(trigger, known)) else {
         return Ok(State::Unknown);
     };

@@ -156,7 +156,7 @@ mod tests {
     const BYTES: usize = 1024;
 
     fn batch() -> Batch {
-        Batch::new(Limits { records: 3, bytes: BYTES, side_by_side: 1, linger: None })
+        Batch::new(Limits { records: 3, bytes: BYTES, record_bytes: None, side_by_side: 1, linger: None })
     }
 
     fn cursor(key: &str, from: u64) -> Cursor {

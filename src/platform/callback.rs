@@ -11,10 +11,8 @@ use serde_json::{Map, Value, json};
 use super::logs::LogLine;
 use super::rope::Rope;
 use super::secrets::{self, Secrets};
-use super::shown;
 use super::values::{ValueError, Values};
-use crate::reach::{Obstacle, no_answer};
-pub use crate::reach::{causes, excerpt};
+use crate::http::{self, Obstacle, causes, excerpt, no_answer, shown};
 use crate::retry::Backoff;
 use crate::shutdown::{Shutdown, Stopped};
 
@@ -136,7 +134,7 @@ impl Callback {
             parse(name, &text)
         };
         Ok(Self {
-            http: client(TIMEOUT).map_err(|error| CallbackError::NoClient(causes(&error)))?,
+            http: http::client(TIMEOUT).map_err(|error| CallbackError::NoClient(causes(&error)))?,
             token,
             callback: parse("url_callback", &callback)?,
             secrets: beside("url_secrets", "/secrets")?,
@@ -304,20 +302,6 @@ impl Callback {
 enum Payload<'a> {
     Json(&'a Value),
     Rope(&'a Rope),
-}
-
-/// An HTTP client of the house: no redirects, so that no credential reaches a host that was not configured.
-pub fn client(timeout: Duration) -> reqwest::Result<reqwest::Client> {
-    http(timeout).build()
-}
-
-/// What every HTTP client of the house has.
-pub fn http(timeout: Duration) -> reqwest::ClientBuilder {
-    reqwest::Client::builder()
-        .timeout(timeout)
-        .connect_timeout(Duration::from_secs(10))
-        .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
 }
 
 fn parse(name: &'static str, text: &str) -> Result<Url, CallbackError> {

@@ -16,8 +16,8 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::callback::{causes, client};
 use super::values::{ValueError, Values};
+use crate::http::{causes, client};
 use crate::manifest::MODULE_NAME;
 
 /// How long one report may take.

@@ -10,9 +10,9 @@ use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::callback::{causes, excerpt, http};
 use super::failures::Failures;
 use super::ports::{answer, serve};
+use crate::http::{builder, causes, excerpt};
 use crate::shutdown::{Shutdown, Stopped};
 
 /// How long the trigger waits after a critical failure, as with the platform's SDK: the platform stops it meanwhile, or
@@ -142,7 +142,7 @@ const HEALTH_BYTES: usize = 64 * 1024;
 pub async fn ask(port: u16) -> Result<String, AskError> {
     let url = format!("http://127.0.0.1:{port}/health");
     // Neither a proxy nor a certificate has to do with it; to read those of the system takes longer than the rest.
-    let client = http(ASKED).no_proxy().tls_certs_only([]).build();
+    let client = builder(ASKED).no_proxy().tls_certs_only([]).build();
     let client = client.map_err(|error| AskError::NoClient(causes(&error)))?;
     let unreachable = |error: reqwest::Error| AskError::Unreachable {
         url: url.clone(),

@@ -52,6 +52,12 @@ impl Rope {
     }
 }
 
+impl FromIterator<Part> for Rope {
+    fn from_iter<T: IntoIterator<Item = Part>>(parts: T) -> Self {
+        Self { parts: parts.into_iter().collect() }
+    }
+}
+
 impl From<&serde_json::Value> for Rope {
     fn from(value: &serde_json::Value) -> Self {
         let mut rope = Self::default();

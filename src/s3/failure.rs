@@ -3,7 +3,7 @@
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::config::is_region;
-use crate::reach::{Obstacle, causes, excerpt, quoted};
+use crate::http::{Obstacle, causes, excerpt, quoted};
 
 /// A call to S3 that failed: which call, on what, why, and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -55,7 +55,13 @@ pub struct Playbook {
 impl Sink for Playbook {
     /// A batch at a time: the platform takes the files in the order of the runs.
     fn limits(&self) -> Limits {
-        Limits { records: self.records, bytes: BATCH_BYTES, side_by_side: 1, linger: None }
+        Limits {
+            records: self.records,
+            bytes: BATCH_BYTES,
+            record_bytes: None,
+            side_by_side: 1,
+            linger: None,
+        }
     }
 
     fn prepare<'a>(&'a self, batch: &'a Sealed) -> BoxFuture<'a, Result<(), Stopped>> {

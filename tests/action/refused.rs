@@ -128,7 +128,7 @@ async fn push(intake: &Intake, count: usize, compress: bool, total: Duration) ->
     let arguments = Arguments::read(arguments).unwrap();
     let milliseconds = Duration::from_millis;
     let patience = Patience { first: milliseconds(1), longest: milliseconds(4), total };
-    let http = aws_flowlogs::platform::callback::client(PATIENCE).unwrap();
+    let http = aws_flowlogs::http::client(PATIENCE).unwrap();
     let client = Client::new(http, &arguments, None, patience).unwrap();
     let (cutter, mut belt) = chunk::belt();
     let envelope = Envelope::new(&arguments.intake_key, arguments.compress);

@@ -96,7 +96,8 @@ async fn poll(discovery: &mut Discovery, ledger: &Ledger) -> Vec<String> {
     let (claims, mut claimed) = mpsc::channel(1_000);
     let mut found = Vec::new();
     let take = async {
-        let mut batch = Batch::new(Limits { records: 1, bytes: 1, side_by_side: 1, linger: None });
+        let mut batch =
+            Batch::new(Limits { records: 1, bytes: 1, record_bytes: None, side_by_side: 1, linger: None });
         while let Some(Claim { object, .. }) = claimed.recv().await {
             found.push(object.key.clone());
             batch.end(&Cursor::new(object, 0));

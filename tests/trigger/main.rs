@@ -1,4 +1,4 @@
-//! The trigger as a process, between an S3 server, a platform and a storage.
+//! The trigger and the connector as processes, between an S3 server, a platform, an intake and a storage.
 #![allow(
     clippy::indexing_slicing,
     clippy::panic,
@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod causes;
+mod connector;
 mod crashes;
 mod fair;
 mod folders;

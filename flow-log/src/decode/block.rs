@@ -78,6 +78,8 @@ pub enum Fault {
     Long,
     /// It has a value that AWS cannot have written, or more of them than a record has.
     Foreign,
+    /// It is longer than the intake takes.
+    TooLongForTheIntake,
 }
 
 impl Fault {
@@ -87,6 +89,7 @@ impl Fault {
             Self::Values => "it has more or fewer values than its file has fields",
             Self::NotUtf8 => "it is not UTF-8",
             Self::Long => "it is longer than 1 MiB",
+            Self::TooLongForTheIntake => "it is longer than the 250,000 bytes that the intake takes",
             Self::Foreign => "it has a value that AWS cannot have written, or more than 2 MiB",
         }
     }
@@ -112,6 +115,46 @@ impl Block {
             let behind = |mark: &Mark| self.from + u64::from(mark.read) <= position;
             self.taken = self.marks.partition_point(behind);
         }
+    }
+
+    /// Rejects the records that were not taken and whose text is longer than `bytes`.
+    pub fn reject_longer(&mut self, bytes: usize) {
+        // Most blocks are smaller than that as a whole.
+        if self.json.len() <= bytes {
+            return;
+        }
+        let mut start = self.last().json;
+        let is_long = |mark: &Mark| {
+            let text = self.json.get(std::mem::replace(&mut start, mark.json) as usize..mark.json as usize);
+            // Quotes and comma are no part of it.
+            text.is_some_and(|text| text.len() > bytes + 3 && text_bytes(text) > bytes)
+        };
+        let long: Vec<bool> = self.marks.iter().skip(self.taken).map(is_long).collect();
+        if !long.contains(&true) {
+            return;
+        }
+        let (mut json, mut marks) =
+            (Vec::with_capacity(self.json.len()), Vec::with_capacity(self.marks.len()));
+        let mut start = self.last().json;
+        let from = self.last();
+        for (mark, is_long) in self.marks.iter().skip(self.taken).zip(long) {
+            let text = self.json.get(start as usize..mark.json as usize).unwrap_or_default();
+            start = mark.json;
+            if is_long {
+                self.tally.rejected += 1;
+                self.tally.first_rejected.get_or_insert(self.from + u64::from(mark.read));
+                self.tally.first_fault.get_or_insert(Fault::TooLongForTheIntake);
+            } else {
+                json.extend_from_slice(text);
+                // It is no longer than the block was.
+                marks.push(Mark { json: u32::try_from(json.len()).unwrap_or(u32::MAX), read: mark.read });
+            }
+        }
+        // What was taken stays where it is counted: as a mark without text.
+        if from.read > 0 {
+            marks.insert(0, Mark { json: 0, read: from.read });
+        }
+        (self.json, self.marks, self.taken) = (json.into(), marks, usize::from(from.read > 0));
     }
 
     /// How many of the next records fit into `bytes`.
@@ -143,6 +186,20 @@ impl Block {
         let last = self.taken.checked_sub(1).and_then(|last| self.marks.get(last));
         last.copied().unwrap_or(Mark { json: 0, read: 0 })
     }
+}
+
+/// How long the text of a JSON string with its quotes and a comma is.
+fn text_bytes(string: &[u8]) -> usize {
+    let mut bytes = string.iter();
+    let mut count = 0_usize;
+    while let Some(byte) = bytes.next() {
+        if *byte == b'\\' && bytes.next() == Some(&b'u') {
+            // Only control characters are written so, as four digits.
+            bytes.nth(3);
+        }
+        count += 1;
+    }
+    count.saturating_sub(3)
 }
 
 impl Filling {
@@ -283,6 +340,23 @@ mod tests {
         assert_eq!(block.fitting(3), 0);
         assert_eq!(block.take(10), br#""3","4","5","#[..]);
         assert_eq!((block.remaining(), block.take(1)), (0, Bytes::new()));
+    }
+
+    #[test]
+    fn a_record_that_is_too_long_is_rejected_and_keeps_its_position() {
+        let mut filling = Filling::default();
+        for record in ["first", "\"\"\"\"\"\"\"\"\"\"", "\u{1}\u{1}", "longer than ten", "last"] {
+            filling.push_escaped(record);
+        }
+        let mut block = filling.finish();
+        block.take(1);
+        block.reject_longer(10);
+        assert_eq!((block.remaining(), block.position(), block.end()), (3, 1, 5));
+        assert_eq!((block.tally().rejected, block.tally().first_rejected), (1, Some(4)));
+        block.take(2);
+        assert_eq!(block.position(), 3);
+        assert_eq!(block.take(9), br#""last","#[..]);
+        assert_eq!(block.position(), 5);
     }
 
     #[test]

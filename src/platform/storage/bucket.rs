@@ -19,9 +19,9 @@ use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::super::callback::{causes, excerpt, http};
 use super::super::values::Values;
 use super::{Answer, Backend, Hold, Pieces, StorageError};
+use crate::http::{builder, causes, excerpt};
 
 /// Time for one call. The largest are batches and parts of files.
 const CALL: Duration = Duration::from_secs(30);
@@ -243,7 +243,7 @@ impl Backend for Bucket {
 /// The client of the storage. It follows no redirects: the request is signed for one host.
 fn client(values: &Values) -> Result<reqwest::Client, StorageError> {
     let wrong = |error: reqwest::Error| StorageError::Bucket(causes(&error));
-    let mut builder = http(CALL);
+    let mut builder = builder(CALL);
     if let Some(authority) = values.text("ca_cert")? {
         for certificate in reqwest::Certificate::from_pem_bundle(authority.as_bytes()).map_err(wrong)? {
             builder = builder.add_root_certificate(certificate);

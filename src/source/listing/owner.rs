@@ -17,7 +17,6 @@ use uuid::Uuid;
 use crate::config::TriggerConfiguration;
 use crate::context::Context;
 use crate::platform::storage::{Hold, Storage, StorageError};
-use crate::platform::values::{ValueError, Values};
 use crate::shutdown::Stopped;
 use crate::source::listing::journal::read_file;
 use crate::source::listing::presence::{Instance, SIGN};
@@ -56,13 +55,11 @@ struct Continued {
     since: Timestamp,
 }
 
-/// The UUID of this trigger's configuration, where the platform gives one.
-pub fn trigger(values: &Values) -> Result<Option<Uuid>, ValueError> {
-    let text = values.text("trigger_configuration_uuid")?;
-    let text = text.as_deref().map(str::trim).filter(|text| !text.is_empty());
-    // What is no UUID names the trigger all the same.
-    let known = |text: &str| Uuid::parse_str(text).unwrap_or_else(|_| named(text));
-    Ok(text.map(known))
+/// The UUID of a node's configuration, as the platform gives it; `None` for an empty text.
+pub fn uuid(given: &str) -> Option<Uuid> {
+    let text = Some(given.trim()).filter(|text| !text.is_empty());
+    // What is no UUID names the node all the same.
+    text.map(|text| Uuid::parse_str(text).unwrap_or_else(|_| named(text)))
 }
 
 /// The folder of a trigger's state: readable by its bucket, unique by the IDs.

@@ -1,9 +1,33 @@
-//! What keeps a call from its server, and what answers in its place. The libraries hide their own types of error, so that
-//! it is told by their words.
+//! HTTP clients, what keeps a call from its server, and what answers in its place. The libraries hide their own types of
+//! error, so that it is told by their words.
 
 use std::error::Error;
+use std::time::Duration;
 
-use crate::platform::shown;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+
+pub mod shown;
+
+/// An HTTP client without redirects, so that no credential reaches a host that was not configured.
+pub fn client(timeout: Duration) -> reqwest::Result<reqwest::Client> {
+    builder(timeout).build()
+}
+
+/// What every HTTP client has.
+pub fn builder(timeout: Duration) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .timeout(timeout)
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .user_agent(concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Whether an answer is a page for people: a proxy or a portal answers in the place of the server.
+pub fn is_page(headers: &HeaderMap, body: &[u8]) -> bool {
+    let is_html = |value: &str| value.trim_start().to_ascii_lowercase().starts_with("text/html");
+    headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_html)
+        && body.trim_ascii_start().starts_with(b"<")
+}
 
 /// What stands between this machine and a server, as far as it can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,14 +9,14 @@ use super::BODY_BYTES;
 const LEVEL: i32 = 1;
 
 /// Compresses one body after another, into the same memory.
-pub(super) struct Gzip {
+pub struct Gzip {
     compressor: Compressor,
     room: Vec<u8>,
 }
 
 impl Gzip {
     /// The body as one member of gzip. `None` if there is not enough room for it, which is made for the worst case.
-    pub(super) fn compress(&mut self, body: &[u8]) -> Option<&[u8]> {
+    pub fn compress(&mut self, body: &[u8]) -> Option<&[u8]> {
         // Room that nothing is written to costs no memory: the system gives it when it is touched.
         let worst = self.compressor.gzip_compress_bound(body.len().max(BODY_BYTES));
         if self.room.len() < worst {

@@ -1,0 +1,91 @@
+//! The connector `collect_flowlogs`: what a listing of the bucket finds, to an intake.
+
+use std::sync::Arc;
+
+use flow_log::decode::Decoder;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::config::connector::ConnectorConfiguration;
+use crate::config::{CONNECTOR, ConfigError, TriggerConfiguration};
+use crate::context::Context;
+use crate::intake::client::Client;
+use crate::pipeline::Pipeline;
+use crate::pipeline::observe::Observer;
+use crate::platform::logs::LogQueue;
+use crate::platform::values::{ValueError, Values};
+use crate::s3::Bucket;
+use crate::shutdown::{Shutdown, Stopped};
+use crate::sink::intake::{Intake, Requests};
+use crate::source::listing::presence::Instance;
+use crate::source::listing::{Listing, owner};
+use crate::start::{self, Configuration, StartError, Started};
+
+/// Names a connector to which the platform gives no UUID: it is not the trigger to which it gives none.
+const UNNAMED: Uuid = Uuid::from_u128(0x5d0a_94f1_8c3e_4b57_a1d2_6e8f_03b7_c9d4);
+
+/// Runs the connector until the shutdown signal comes.
+pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
+    let work = |started: Started<ConnectorConfiguration>| {
+        let Started { configuration, bucket, callback, context, instance } = started;
+        let (http, intake) = (callback.http().clone(), &configuration.intake);
+        // Without an API key, there is no header that could not carry it.
+        let client = Client::new(http, intake.batch_url.clone(), &intake.intake_key, None);
+        async move {
+            let Ok(client) = client else { return Err(Stopped) };
+            collect(configuration, bucket, Arc::new(client), context, instance).await
+        }
+    };
+    start::run(values, logs, shutdown, work).await
+}
+
+/// Sends what is new in `bucket` until the shutdown signal comes.
+pub async fn collect(
+    configuration: ConnectorConfiguration,
+    bucket: Bucket,
+    requests: Arc<dyn Requests>,
+    context: Context,
+    instance: Instance,
+) -> Result<(), Stopped> {
+    let ConnectorConfiguration { listing: configuration, intake } = configuration;
+    let server = intake.batch_url.as_str();
+    tracing::info!(
+        bucket = configuration.bucket,
+        prefix = configuration.prefix,
+        server,
+        "looking for flow logs"
+    );
+    let observer = Observer::new(&bucket, &context.metrics);
+    let listing = Arc::new(Listing::open(&configuration, &bucket, &observer, &context, instance).await?);
+    let sink = Arc::new(Intake::new(requests, &intake, configuration.chunk_size, &context));
+    let decoder = Decoder::new(configuration.record_format, configuration.filter);
+    let mut pipeline = Pipeline::new(&bucket, decoder, listing.clone(), sink, observer, context);
+    let ended = pipeline.run(configuration.frequency).await;
+    listing.end().await;
+    ended
+}
+
+impl Configuration for ConnectorConfiguration {
+    const NAME: &'static str = CONNECTOR;
+
+    /// A connector that is used as a trigger has its configuration there.
+    fn value(values: &Values) -> Result<&'static str, ValueError> {
+        let own = values.text("connector_configuration")?;
+        Ok(own.map_or("trigger_configuration", |_| "connector_configuration"))
+    }
+
+    fn uuid(values: &Values) -> Result<Option<Uuid>, ValueError> {
+        let own = values.text("connector_configuration_uuid")?.and_then(|text| owner::uuid(&text));
+        Ok(Some(own.unwrap_or(UNNAMED)))
+    }
+
+    fn read(given: Value, values: &Values) -> Result<Self, ConfigError> {
+        let intake_url =
+            values.text("intake_url").map_err(|error| ConfigError::new(CONNECTOR, error.to_string()))?;
+        Self::read(given, intake_url)
+    }
+
+    fn listing(&self) -> &TriggerConfiguration {
+        &self.listing
+    }
+}

@@ -1,0 +1,208 @@
+//! Sends batches to the intake: one batch is one request is one receipt.
+//!
+//! The intake knows no key by which it could tell a repeat. What was in flight when the process died is sent again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret as _, SecretSlice};
+use tokio::time::Instant;
+
+use super::{Receipt, Sink};
+use crate::config::connector::IntakeConfiguration;
+use crate::context::Context;
+use crate::contract::{Cover, Limits, Pending, Sealed};
+use crate::intake::client::{Accepted, Client, Failure, Meaning};
+use crate::intake::gzip::Gzip;
+use crate::intake::{self, BODY_BYTES, EVENT_BYTES_MAX, EVENTS_MAX, SIDE_BY_SIDE, TAIL, split};
+use crate::platform::rope::{Part, Rope};
+use crate::retry::Backoff;
+use crate::shutdown::Stopped;
+
+/// How long a batch waits to be full.
+const LINGER: Duration = Duration::from_secs(5);
+/// How long a request that is under way may last after the shutdown signal: the process must be gone within 10 s.
+const LAST_REQUEST: Duration = Duration::from_secs(6);
+
+/// Who takes requests: the intake, or a simulation of it.
+pub trait Requests: std::fmt::Debug + Send + Sync {
+    /// Sends a body, once. Gives the answer that accepts its events.
+    fn post(&self, body: Rope, is_gzip: bool) -> BoxFuture<'_, Result<Vec<u8>, Failure>>;
+}
+
+impl Requests for Client {
+    fn post(&self, body: Rope, is_gzip: bool) -> BoxFuture<'_, Result<Vec<u8>, Failure>> {
+        Self::post(self, reqwest::Body::wrap(body), is_gzip).boxed()
+    }
+}
+
+/// Sends batches to an intake.
+#[derive(Debug)]
+pub struct Intake {
+    requests: Arc<dyn Requests>,
+    /// What every body begins with.
+    head: SecretSlice<u8>,
+    compress: bool,
+    /// Records in a batch at most.
+    records: usize,
+    context: Context,
+}
+
+/// What became of a part of a batch.
+enum Sent {
+    Accepted,
+    TooLarge,
+}
+
+impl Sink for Intake {
+    fn limits(&self) -> Limits {
+        Limits {
+            records: self.records.min(EVENTS_MAX),
+            bytes: BODY_BYTES - self.head.expose_secret().len() - TAIL.len(),
+            record_bytes: Some(EVENT_BYTES_MAX),
+            side_by_side: SIDE_BY_SIDE,
+            linger: Some(LINGER),
+        }
+    }
+
+    fn prepare<'a>(&'a self, _: &'a Sealed) -> BoxFuture<'a, Result<(), Stopped>> {
+        std::future::ready(Ok(())).boxed()
+    }
+
+    fn deliver(&self, batch: Sealed) -> BoxFuture<'_, Result<Receipt, Stopped>> {
+        self.send_all(batch).boxed()
+    }
+
+    /// Nothing is kept of a batch.
+    fn resume(&self, _: Pending) -> BoxFuture<'_, Result<Option<Receipt>, Stopped>> {
+        std::future::ready(Ok(None)).boxed()
+    }
+
+    fn forget<'a>(&'a self, _: &'a str) -> BoxFuture<'a, ()> {
+        std::future::ready(()).boxed()
+    }
+}
+
+impl Intake {
+    /// Sends batches by `requests`, with at most `records` records each.
+    pub fn new(
+        requests: Arc<dyn Requests>,
+        configuration: &IntakeConfiguration,
+        records: usize,
+        context: &Context,
+    ) -> Self {
+        let head = intake::head(&configuration.intake_key).into();
+        Self { requests, head, compress: configuration.compress, records, context: context.clone() }
+    }
+
+    /// Sends a batch, in parts if it is too large for the intake.
+    async fn send_all(&self, batch: Sealed) -> Result<Receipt, Stopped> {
+        let started = Instant::now();
+        let Sealed { pending, pieces, .. } = batch;
+        let mut parts = vec![(pieces, pending.records)];
+        let mut accepted = 0;
+        while let Some((pieces, records)) = parts.pop() {
+            match (self.send(&pieces, records).await?, split::halves(&pieces)) {
+                (Sent::Accepted, _) => accepted += records as u64,
+                (Sent::TooLarge, Some([first, second])) => {
+                    let of_first = split::count(&first);
+                    parts.extend([(second, records - of_first), (first, of_first)]);
+                }
+                (Sent::TooLarge, None) => self.reject(&pieces, &pending.covers),
+            }
+        }
+        self.context.health.event_sent();
+        let metrics = &self.context.metrics;
+        metrics.batches_delivered.inc();
+        metrics.records_delivered.inc_by(accepted);
+        metrics.delivery_seconds.observe(started.elapsed().as_secs_f64());
+        Ok(Receipt::of(pending))
+    }
+
+    /// A single record is too large for the intake.
+    fn reject(&self, pieces: &[Bytes], covers: &[Cover]) {
+        let record_bytes: usize = pieces.iter().map(Bytes::len).sum();
+        let keys = covers.iter().map(|cover| cover.key.as_str()).collect::<Vec<_>>().join(", ");
+        tracing::error!(
+            record_bytes,
+            keys,
+            "a record of these objects was rejected: the intake says that it is too large"
+        );
+        self.context.metrics.records_rejected.inc();
+        self.context.metrics.records_discarded.inc();
+    }
+
+    /// Sends records until they are accepted, or are too large for one request.
+    async fn send(&self, pieces: &[Bytes], records: usize) -> Result<Sent, Stopped> {
+        let (body, is_gzip) = self.body(pieces).await;
+        let mut passing = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+        let mut refused = Backoff::new(Duration::from_secs(2), Duration::from_secs(120));
+        let shutdown = &self.context.shutdown;
+        loop {
+            let request = self.requests.post(body.clone(), is_gzip);
+            let failure = match shutdown.within(LAST_REQUEST, request).await? {
+                Ok(answer) => {
+                    Accepted::read(&answer, records as u64);
+                    return Ok(Sent::Accepted);
+                }
+                Err(failure) => failure,
+            };
+            self.context.metrics.callback_retries.inc();
+            let Failure { meaning, status, reason, retry_after } = failure;
+            let status = status.map(|status| status.as_u16());
+            let wait = match meaning {
+                Meaning::TooLarge => {
+                    tracing::info!(records, "a batch is too large for the intake and is sent in halves");
+                    return Ok(Sent::TooLarge);
+                }
+                Meaning::Passing => {
+                    let wait = passing.next_wait().max(retry_after.unwrap_or_default());
+                    // An hour of attempts must not fill the log.
+                    if passing.attempts().is_power_of_two() {
+                        let (attempts, retry_in_s) = (passing.attempts(), wait.as_secs_f64());
+                        tracing::warn!(
+                            reason,
+                            records,
+                            attempts,
+                            retry_in_s,
+                            "the intake did not take a batch, which is kept"
+                        );
+                    }
+                    wait
+                }
+                Meaning::Refused => {
+                    let wait = refused.next_wait().max(retry_after.unwrap_or_default());
+                    let retry_in_s = wait.as_secs();
+                    tracing::error!(
+                        status,
+                        reason,
+                        records,
+                        retry_in_s,
+                        "the intake refused a batch, which is kept"
+                    );
+                    wait
+                }
+            };
+            shutdown.sleep(wait).await?;
+        }
+    }
+
+    /// The body of a request, and whether it is compressed: once for all attempts, on a thread that may block.
+    async fn body(&self, pieces: &[Bytes]) -> (Rope, bool) {
+        let head = Bytes::copy_from_slice(self.head.expose_secret());
+        let parts = std::iter::once(head).chain(pieces.iter().cloned()).chain([Bytes::from_static(TAIL)]);
+        if self.compress {
+            let parts: Vec<Bytes> = parts.clone().collect();
+            let compressed = tokio::task::spawn_blocking(move || {
+                Gzip::default().compress(&parts.concat()).map(Bytes::copy_from_slice)
+            });
+            if let Ok(Some(compressed)) = compressed.await {
+                return (Rope::from_iter([Part::Memory(compressed)]), true);
+            }
+        }
+        (Rope::from_iter(parts.map(Part::Memory)), false)
+    }
+}
