@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_flowlogs::config::TriggerConfiguration;
+use aws_flowlogs::config::connector::{ConnectorConfiguration, IntakeConfiguration};
+use aws_flowlogs::connector::collect;
 use aws_flowlogs::context::Context;
 use aws_flowlogs::platform::health::Health;
 use aws_flowlogs::platform::metrics::Metrics;
@@ -12,6 +14,7 @@ use aws_flowlogs::s3::Bucket;
 use aws_flowlogs::shutdown::Shutdown;
 use aws_flowlogs::source::listing::presence;
 use aws_flowlogs::trigger::watch;
+use futures_util::FutureExt as _;
 use jiff::SignedDuration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -24,6 +27,7 @@ use super::platform::SimulatedPlatform;
 use super::storage::{SimulatedStorage, damage};
 use super::world::{Death, World};
 
+pub(crate) const INTAKE_KEY: &str = "of the simulated intake";
 /// SIGTERM must have ended the process by then.
 const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 
@@ -91,9 +95,16 @@ impl Instance {
         context.shutdown = shutdown.clone();
         let id = uuid::Uuid::from_u128(number as u128);
         let instance = presence::Instance { id, trigger: None, started: Instant::now() };
-        let runs = Arc::new(SimulatedPlatform { world: Arc::clone(world), instance: number });
-        let watching = watch(configuration.clone(), bucket, runs, context, instance);
-        let task = tokio::spawn(async { watching.await.unwrap_or(()) });
+        let platform = Arc::new(SimulatedPlatform { world: Arc::clone(world), instance: number });
+        let listing = configuration.clone();
+        let task = if world.plan.is_connector {
+            let batch_url = "http://intake/batch".parse().unwrap();
+            let intake = IntakeConfiguration { intake_key: INTAKE_KEY.into(), batch_url, compress: false };
+            let configuration = ConnectorConfiguration { listing, intake };
+            tokio::spawn(collect(configuration, bucket, platform, context, instance).map(drop))
+        } else {
+            tokio::spawn(watch(listing, bucket, platform, context, instance).map(drop))
+        };
         Self { number, shutdown, task }
     }
 

@@ -88,15 +88,15 @@ fn whatever_goes_wrong_each_listed_record_is_delivered_or_named_as_rejected() {
 /// Guarantee 5: SIGKILL at any moment loses nothing and repeats at most the one batch that was in flight.
 #[test]
 fn a_crash_between_any_two_steps_loses_nothing() {
-    for seed in [1, 2, 3] {
-        let plan = Plan::for_crashes(seed);
+    for (seed, is_connector) in [(1, false), (2, false), (3, false), (1, true), (2, true)] {
+        let plan = Plan::for_crashes(seed, is_connector);
         let steps = run(&plan, false).unwrap().steps;
         let crashed = run_all(0..2 * steps, |number| {
             let end = End::Crash { step: number / 2 + 1, is_before: number % 2 == 0 };
             Plan { lives: vec![end], ..plan.clone() }
         });
         if let Err((number, violation)) = crashed {
-            panic!("plan {seed}, crash {number} of {}: {violation}", 2 * steps);
+            panic!("plan {seed}, connector {is_connector}, crash {number} of {}: {violation}", 2 * steps);
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) denied: Option<(String, Timestamp)>,
     /// When the clock that the trigger goes by is wrong.
     pub(crate) clock: Option<WrongClock>,
+    /// Whether the records go to an intake, several batches at once, and not to runs of a playbook.
+    pub(crate) is_connector: bool,
 }
 
 /// A clock that is wrong for a while.
@@ -131,14 +133,16 @@ impl Plan {
             (folder.to_owned(), start + hours(dice.below("denied for", 2 + horizon)))
         });
         let dice = dice.about("world", 0);
-        Self { dice, objects, arguments, start, lives, trouble, calm_from, denied, clock }
+        let is_connector = dice.chance("connector", 40);
+        Self { dice, objects, arguments, start, lives, trouble, calm_from, denied, clock, is_connector }
     }
 
     /// A plan with much in it in which nothing goes wrong, to be disturbed at each of its steps.
-    pub(crate) fn for_crashes(seed: u64) -> Self {
+    pub(crate) fn for_crashes(seed: u64, is_connector: bool) -> Self {
         let arguments =
             json!({"bucket_name": "logs", "start_from": "beginning", "frequency": 900, "chunk_size": 7});
-        let mut plan = Self { trouble: 0, lives: Vec::new(), arguments, denied: None, ..Self::of(seed) };
+        let plan = Self { trouble: 0, lives: Vec::new(), arguments, denied: None, ..Self::of(seed) };
+        let mut plan = Self { is_connector, ..plan };
         plan.objects = (0..16)
             .flat_map(|number| {
                 let dice = plan.dice.about("object", number);
