@@ -50,7 +50,7 @@ RUN sh scripts/compile "$TARGETARCH" "$VERSION" /out
 FROM ${RUNTIME_IMAGE}
 # The playbook module's files are read from the working directory.
 WORKDIR /app
-COPY --chmod=0644 manifest.json trigger_fetch_flowlogs.json action_push_events.json logo.svg ./
+COPY --chmod=0644 manifest.json trigger_fetch_flowlogs.json connector_s3_flowlogs.json action_push_events.json logo.svg ./
 COPY --from=build --chmod=0755 /out/aws-flowlogs /usr/local/bin/aws-flowlogs
 # The first user of an image, as in the platform's own modules: a storage that one of them wrote can be taken over.
 USER 1000:1000

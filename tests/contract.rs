@@ -132,6 +132,7 @@ fn uuids_never_change_and_are_nobody_elses() {
         (uuid("manifest.json"), "4f498235-5213-4251-90a7-1e9e4c294208"),
         (uuid("trigger_fetch_flowlogs.json"), "2f2b27da-31b2-4c3d-9942-9bd9fe1bc2c9"),
         (uuid("action_push_events.json"), "c171f895-df48-4af2-ab76-db482d7c550e"),
+        (uuid("connector_s3_flowlogs.json"), "7c1f0e52-96ab-4f0d-8d13-52b0a7e4c6f9"),
         (uuid("templates/aws-flowlogs.json"), "d3a3babd-babd-4031-bc65-10ac119e4a3a"),
     ];
     // The modules that this one stands in for: AWS, its flow log trigger, Push Events to Intake.

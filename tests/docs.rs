@@ -66,7 +66,7 @@ fn the_tables_of_the_pages_are_what_the_types_say() {
         }
     }
     tables.sort();
-    assert_eq!(tables, ["account", "action", "options", "results", "trigger"]);
+    assert_eq!(tables, ["account", "action", "connector", "options", "results", "trigger"]);
 }
 
 #[test]

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::bucket::shortened;
-use super::{ConfigError, MODULE, check_required, overlay, read, required, schema_of};
+use super::schema::required;
+use super::{ConfigError, MODULE, check_required, overlay, read, schema_of};
 
 /// The account that reads the flow logs.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -154,7 +154,7 @@ async fn patience_comes_to_an_end() {
 async fn chunks_are_sent_again_in_the_midst_of_others() {
     for compress in [false, true] {
         let intake = Intake::start(INTAKE_KEY).await;
-        for fault in [Fault::status(503), Fault::Drop, Fault::status(429), Fault::Html.after_acceptance()] {
+        for fault in [Fault::status(503), Fault::Drop, Fault::status(429), Fault::Html] {
             intake.script().then(fault).then_normal(1);
         }
         let posted = push(&intake, 9 * FULL + 1, compress, PATIENCE).await;

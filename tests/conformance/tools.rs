@@ -11,8 +11,14 @@ use tokio::time::{Duration, Instant};
 use crate::sdk;
 
 /// What the platform's library reads of a module.
-const FILES: [&str; 5] =
-    ["manifest.json", "trigger_fetch_flowlogs.json", "action_push_events.json", "logo.svg", "CHANGELOG.md"];
+const FILES: [&str; 6] = [
+    "manifest.json",
+    "trigger_fetch_flowlogs.json",
+    "connector_s3_flowlogs.json",
+    "action_push_events.json",
+    "logo.svg",
+    "CHANGELOG.md",
+];
 
 /// A library of modules that has only this one.
 fn modules() -> TempDir {
@@ -38,12 +44,16 @@ async fn the_module_is_published_left_alone_and_updated() {
 
     let told = publish();
     assert!(told.contains("Created"), "{told}");
-    assert_eq!(library.take_changes(), ["POST modules", "POST triggers", "POST actions"], "{told}");
+    assert_eq!(
+        library.take_changes(),
+        ["POST modules", "POST triggers", "POST actions", "POST connectors"],
+        "{told}"
+    );
     let module = library.items("modules").remove(0);
     let image = format!("ghcr.io/sekoia-io/automation-module-aws-flowlogs:{}", env!("CARGO_PKG_VERSION"));
     assert_eq!(module["docker"], image.as_str());
     assert!(module["image"].as_str().unwrap().starts_with("data:image/svg+xml;base64,"));
-    for kind in ["triggers", "actions"] {
+    for kind in ["triggers", "actions", "connectors"] {
         let node = library.items(kind).remove(0);
         assert_eq!((&node["module_uuid"], &node["docker"]), (&module["uuid"], &module["docker"]), "{kind}");
     }
@@ -58,9 +68,13 @@ async fn the_module_is_published_left_alone_and_updated() {
     std::fs::write(&manifest, bumped.to_string()).unwrap();
     let told = publish();
     assert!(told.contains("Updated"), "{told}");
-    assert_eq!(library.take_changes(), ["PATCH modules", "PATCH triggers", "PATCH actions"], "{told}");
+    assert_eq!(
+        library.take_changes(),
+        ["PATCH modules", "PATCH triggers", "PATCH actions", "PATCH connectors"],
+        "{told}"
+    );
     assert_eq!(library.items("modules")[0]["version"], "99.0.0");
-    for kind in ["modules", "triggers", "actions"] {
+    for kind in ["modules", "triggers", "actions", "connectors"] {
         assert!(library.items(kind)[0]["docker"].as_str().unwrap().ends_with(":99.0.0"), "{kind}");
     }
 }

@@ -47,6 +47,7 @@ fn the_image_adds_the_binary_and_the_module_s_files_and_nothing_else() {
     let added: Vec<&String> = image.difference(&base).collect();
     let expected = [
         "app/action_push_events.json 644",
+        "app/connector_s3_flowlogs.json 644",
         "app/logo.svg 644",
         "app/manifest.json 644",
         "app/trigger_fetch_flowlogs.json 644",

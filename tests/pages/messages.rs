@@ -99,7 +99,7 @@ fn every_advice_about_s3_is_explained() {
     let messages = explained();
     let mut texts = Vec::new();
     for (file, advice) in
-        [("src/s3/failure.rs", "pub fn advice(&self)"), ("src/reach.rs", "pub fn advice(self)")]
+        [("src/s3/failure.rs", "pub fn advice(&self)"), ("src/http.rs", "pub fn advice(self)")]
     {
         let source = text(file);
         let (_, advice) = source.split_once(advice).unwrap();
