@@ -22,6 +22,7 @@ pub mod arguments;
 pub mod chunk;
 pub mod events;
 pub mod post;
+pub mod rejects;
 pub mod results;
 
 /// Runs the action from the first report to the last. What goes wrong in between is told to the platform; only what

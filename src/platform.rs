@@ -11,3 +11,4 @@ pub mod rope;
 pub mod secrets;
 pub mod storage;
 pub mod values;
+pub mod wire;

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio::sync::mpsc;
 
 use super::events::{Event, EventReader, EventsError, Input};
-use super::results::RejectedEvents;
+use super::rejects::RejectedEvents;
 use crate::intake::gzip::Gzip;
 use crate::intake::{self, BODY_BYTES, EVENTS_MAX, SIDE_BY_SIDE, TAIL};
 

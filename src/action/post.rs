@@ -5,13 +5,14 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
+pub use self::ids::Ids;
 pub use self::intake::{Intake, Patience, PostError};
 use super::chunk::{Chunk, PosterEnd};
-use super::results::Ids;
 use crate::intake::SIDE_BY_SIDE;
 use crate::intake::client::Accepted;
 use crate::shutdown::Shutdown;
 
+pub mod ids;
 mod intake;
 
 /// How long posts under way may go on after the order to stop: their answer tells whether the events were accepted.

@@ -1,27 +1,18 @@
 //! What a run leaves behind: the IDs of what was accepted, the file of what could not be sent, and the last report.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::chunk::Cut;
-use super::events::{EVENT_BYTES_MAX, Rejects};
-use super::post::Posted;
-use crate::intake::client::Accepted;
-use crate::platform::rope::{Part, Rope};
-use crate::platform::storage::{Storage, StorageError};
+use super::events::EVENT_BYTES_MAX;
+use super::post::{Ids, Posted};
+use super::rejects::RejectedEvents;
+use crate::platform::rope::Rope;
+use crate::platform::storage::Storage;
 use crate::shutdown::{Shutdown, Stopped};
-
-/// IDs that are kept in memory, in bytes; the rest goes into a temporary file. A batch of the trigger stays far below.
-const IDS_BYTES_IN_MEMORY: usize = 4 * 1024 * 1024;
 
 /// How long after the order to stop files may be under way: then there is no more time than for the last report.
 pub const LAST_FILES: Duration = Duration::from_millis(4_500);
@@ -43,105 +34,6 @@ pub struct PushResults {
     #[schemars(title = "File of rejected events")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rejected_events_path: Option<String>,
-}
-
-/// The IDs of the accepted events, chunk by chunk.
-#[derive(Default)]
-pub struct Ids {
-    chunks: BTreeMap<usize, Part>,
-    memory_bytes: usize,
-    file: Option<Arc<File>>,
-    file_bytes: u64,
-}
-
-impl Ids {
-    /// Adds those of the chunk with this index.
-    pub fn add(&mut self, chunk: usize, receipt: Accepted) {
-        if receipt.count > 0 {
-            let part = self.part(receipt.ids);
-            self.chunks.insert(chunk, part);
-        }
-    }
-
-    fn part(&mut self, ids: String) -> Part {
-        if self.memory_bytes + ids.len() > IDS_BYTES_IN_MEMORY {
-            match self.part_of_file(ids.as_bytes()) {
-                Ok(part) => return part,
-                // Rather too much memory than an ID that is lost.
-                Err(error) => tracing::debug!(%error, "no temporary file, the ids stay in memory"),
-            }
-        }
-        self.memory_bytes += ids.len();
-        Part::Memory(ids.into())
-    }
-
-    fn part_of_file(&mut self, ids: &[u8]) -> std::io::Result<Part> {
-        let file = match &self.file {
-            Some(file) => file,
-            None => self.file.insert(Arc::new(tempfile::tempfile()?)),
-        };
-        let (offset, length) = (self.file_bytes, ids.len() as u64);
-        file.write_all_at(ids, offset)?;
-        self.file_bytes += length;
-        Ok(Part::File { file: Arc::clone(file), offset, length })
-    }
-}
-
-/// The events that the intake would not take, in a temporary file until they are all known.
-#[derive(Default)]
-pub struct RejectedEvents {
-    file: Option<File>,
-    /// How many.
-    pub count: u64,
-    /// The longest of them, in bytes of its text.
-    pub longest_bytes: u64,
-    written_bytes: u64,
-    /// Up to the end of the last event that is complete.
-    complete_bytes: u64,
-}
-
-impl RejectedEvents {
-    /// Puts the events into a file of the storage and gives its path; `None` if there are none.
-    pub async fn keep(self, storage: &Storage) -> Result<Option<String>, StorageError> {
-        let Some(mut file) = self.file.filter(|_| self.count > 0) else { return Ok(None) };
-        let path = format!("rejected_events-{}.json", Uuid::new_v4());
-        let closed = close_array(&mut file, self.complete_bytes);
-        closed.map_err(|source| StorageError::Io { action: "fill", path: (&path).into(), source })?;
-        storage.write_from(&path, file).await?;
-        Ok(Some(path))
-    }
-}
-
-/// Closes the array behind the last event that is complete, and goes to its start.
-fn close_array(file: &mut File, complete_bytes: u64) -> std::io::Result<()> {
-    file.set_len(complete_bytes)?;
-    file.seek(SeekFrom::Start(complete_bytes))?;
-    file.write_all(b"]")?;
-    file.rewind()
-}
-
-impl Rejects for RejectedEvents {
-    fn piece(&mut self, text: &[u8]) -> std::io::Result<()> {
-        let file = match &mut self.file {
-            Some(file) => file,
-            None => self.file.insert(tempfile::tempfile()?),
-        };
-        if self.written_bytes == self.complete_bytes {
-            file.write_all(if self.count == 0 { b"[" } else { b"," })?;
-            self.written_bytes += 1;
-        }
-        file.write_all(text)?;
-        self.written_bytes += text.len() as u64;
-        Ok(())
-    }
-
-    fn end(&mut self, event_bytes: u64, reason: &'static str) -> std::io::Result<()> {
-        self.count += 1;
-        self.longest_bytes = self.longest_bytes.max(event_bytes);
-        self.complete_bytes = self.written_bytes;
-        tracing::debug!(event_bytes, reason, "an event cannot be sent");
-        Ok(())
-    }
 }
 
 /// How a run ended.

@@ -5,13 +5,12 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::logs::LogLine;
 use super::rope::Rope;
 use super::secrets::{self, Secrets};
 use super::values::{ValueError, Values};
+use super::wire::{Event, LogLine};
 use crate::http::{self, Obstacle, causes, excerpt, no_answer, shown};
 use crate::retry::Backoff;
 use crate::shutdown::{Shutdown, Stopped};
@@ -109,19 +108,6 @@ impl CallbackError {
             _ => None,
         }
     }
-}
-
-/// An event: what starts a playbook run.
-#[derive(Debug, Serialize)]
-pub struct Event<'a> {
-    /// `aws-flowlog_<seconds since 1970>`.
-    pub name: &'a str,
-    /// The trigger's results, here `{"records_path": "event.json"}`.
-    pub event: Value,
-    /// The same for every attempt at the same batch.
-    pub request_id: &'a str,
-    /// The folder of the files, relative to the storage.
-    pub directory: &'a str,
 }
 
 impl Callback {

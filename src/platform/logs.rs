@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::field::{Field, Visit};
@@ -17,6 +16,7 @@ use tracing::{Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 use super::callback::Callback;
+use super::wire::LogLine;
 use crate::shutdown::Shutdown;
 
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -30,17 +30,6 @@ const REMEMBERED: usize = 4_096;
 const LAST_POST: Duration = Duration::from_secs(2);
 /// The wait between attempts in this time.
 const LAST_PAUSE: Duration = Duration::from_millis(200);
-
-/// A line as the platform takes it.
-#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
-pub struct LogLine {
-    /// UTC without offset: `2026-11-22T19:59:54.851224`.
-    pub date: String,
-    /// `info`, `warning`, `error` or `critical`.
-    pub level: &'static str,
-    /// One sentence, then its fields as `name=value`.
-    pub message: String,
-}
 
 /// The lines that wait. Clones share them.
 #[derive(Clone, Default)]

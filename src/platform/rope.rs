@@ -14,7 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 const PIECE_BYTES: u64 = 128 * 1024;
 
 /// A part of a body.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Part {
     /// Bytes in memory.
     Memory(Bytes),
@@ -29,8 +29,8 @@ pub enum Part {
     },
 }
 
-/// A body in parts. Clones share them, so that each attempt can send its own.
-#[derive(Clone, Debug, Default)]
+/// A body in parts. Clones share them, so that each attempt can send its own. It may carry a key: never print it.
+#[derive(Clone, Default)]
 pub struct Rope {
     parts: VecDeque<Part>,
 }

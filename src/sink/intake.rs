@@ -61,7 +61,7 @@ impl Sink for Intake {
     fn limits(&self) -> Limits {
         Limits {
             records: self.records.min(EVENTS_MAX),
-            bytes: BODY_BYTES - self.head.expose_secret().len() - TAIL.len(),
+            bytes: BODY_BYTES.saturating_sub(self.head.expose_secret().len() + TAIL.len()),
             record_bytes: Some(EVENT_BYTES_MAX),
             side_by_side: SIDE_BY_SIDE,
             linger: Some(LINGER),

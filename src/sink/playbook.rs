@@ -16,8 +16,9 @@ use self::leftovers::{Leftovers, folder};
 use super::{Receipt, Sink};
 use crate::context::Context;
 use crate::contract::{Limits, Pending, Sealed};
-use crate::platform::callback::{Callback, CallbackError, Event};
+use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::storage::Pieces;
+use crate::platform::wire::Event;
 use crate::retry::{self, Backoff};
 use crate::shutdown::Stopped;
 

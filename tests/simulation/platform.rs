@@ -4,8 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use aws_flowlogs::intake::client::{Failure, Meaning};
-use aws_flowlogs::platform::callback::{CallbackError, Event};
+use aws_flowlogs::platform::callback::CallbackError;
 use aws_flowlogs::platform::rope::Rope;
+use aws_flowlogs::platform::wire::Event;
 use aws_flowlogs::sink::intake::Requests;
 use aws_flowlogs::sink::playbook::Runs;
 use futures_util::FutureExt as _;

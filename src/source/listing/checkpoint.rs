@@ -1,4 +1,4 @@
-//! What was delivered, as a pure state machine: every change of it is a value that [`commit`](super::commit) keeps in
+//! What was delivered, as a pure state machine: every change of it is a value that [`ledger`](super::ledger) keeps in
 //! the storage, and the state is what the changes come to.
 //!
 //! One definition of "done": an object is done when it was delivered to its end or rejected by name. Whatever is not

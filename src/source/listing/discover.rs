@@ -1,7 +1,7 @@
 //! Finds the objects that are to be delivered. What a poll costs grows with the number of accounts and regions and with
 //! what is new, not with what the bucket holds:
 //!
-//! - [`walk`] finds the lanes, the folders of an account and region, and what else there may be: all of it once at the
+//! - [`walk`](crate::layout::walk) finds the lanes, the folders of an account and region, and what else there may be: all of it once at the
 //!   start, then a step now and then;
 //! - each poll lists each lane from the start of the window of late arrival on, across its days;
 //! - [`sweep`] looks through what is older, a little at every poll.
