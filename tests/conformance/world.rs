@@ -202,7 +202,8 @@ impl World {
 
     /// Waits for the end of the process; gives what it did.
     pub async fn ended(&mut self, mut process: Process) -> Recorded {
-        let exit = process.exited(PATIENCE).await.expect("the process ends");
+        let exit = process.exited(PATIENCE).await;
+        let exit = exit.unwrap_or_else(|| panic!("the process does not end:\n{}", process.stderr().text()));
         Recorded { requests: self.platform.received(), exit: exit.code(), stderr: process.stderr().text() }
     }
 }

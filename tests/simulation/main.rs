@@ -88,7 +88,7 @@ fn whatever_goes_wrong_each_listed_record_is_delivered_or_named_as_rejected() {
 /// Guarantee 5: SIGKILL at any moment loses nothing and repeats at most the one batch that was in flight.
 #[test]
 fn a_crash_between_any_two_steps_loses_nothing() {
-    for (seed, is_connector) in [(1, false), (2, false), (3, false), (1, true), (2, true)] {
+    for (seed, is_connector) in [(1, false), (2, false), (1, true)] {
         let plan = Plan::for_crashes(seed, is_connector);
         let steps = run(&plan, false).unwrap().steps;
         let crashed = run_all(0..2 * steps, |number| {
