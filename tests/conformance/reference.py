@@ -79,7 +79,10 @@ class FetchFlowlogs(MetricsMixin, Trigger):
         self.put_forward_events_duration(intake_key="", duration=0.01)
         self.put_events_lag(intake_key="", lag=1.0)
         self.log("poll ended", "info")
-        self._stop_event.wait()
+        # Not `_stop_event.wait()`: it holds a lock at moments, and the handler of a SIGTERM that comes in one of them waits
+        # for that lock in this very thread, for ever.
+        while self.running:
+            time.sleep(0.05)
 
 
 class LogLines(Trigger):
