@@ -144,12 +144,7 @@ impl ConfigError {
 
     /// A problem of the trigger's arguments, said of those of the node `what`.
     pub fn of_node(self, what: &'static str) -> Self {
-        if self.what == TRIGGER { self.of(what) } else { self }
-    }
-
-    /// The same of another configuration.
-    pub fn of(self, what: &'static str) -> Self {
-        Self { what, ..self }
+        if self.what == TRIGGER { Self { what, ..self } } else { self }
     }
 }
 

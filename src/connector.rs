@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use flow_log::decode::Decoder;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -10,15 +9,13 @@ use crate::config::connector::ConnectorConfiguration;
 use crate::config::{CONNECTOR, ConfigError, TriggerConfiguration};
 use crate::context::Context;
 use crate::intake::client::Client;
-use crate::pipeline::Pipeline;
-use crate::pipeline::observe::Observer;
 use crate::platform::logs::LogQueue;
 use crate::platform::values::{ValueError, Values};
 use crate::s3::Bucket;
 use crate::shutdown::{Shutdown, Stopped};
 use crate::sink::intake::{Intake, Requests};
+use crate::source::listing::owner;
 use crate::source::listing::presence::Instance;
-use crate::source::listing::{Listing, owner};
 use crate::start::{self, Configuration, StartError, Started};
 
 /// Names a connector to which the platform gives no UUID: it is not the trigger to which it gives none.
@@ -28,13 +25,9 @@ const UNNAMED: Uuid = Uuid::from_u128(0x5d0a_94f1_8c3e_4b57_a1d2_6e8f_03b7_c9d4)
 pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
     let work = |started: Started<ConnectorConfiguration>| {
         let Started { configuration, bucket, callback, context, instance } = started;
-        let (http, intake) = (callback.http().clone(), &configuration.intake);
-        // Without an API key, there is no header that could not carry it.
-        let client = Client::new(http, intake.batch_url.clone(), &intake.intake_key, None);
-        async move {
-            let Ok(client) = client else { return Err(Stopped) };
-            collect(configuration, bucket, Arc::new(client), context, instance).await
-        }
+        let intake = &configuration.intake;
+        let client = Client::new(callback.http().clone(), intake.batch_url.clone(), &intake.intake_key);
+        collect(configuration, bucket, Arc::new(client), context, instance)
     };
     start::run(values, logs, shutdown, work).await
 }
@@ -47,22 +40,10 @@ pub async fn collect(
     context: Context,
     instance: Instance,
 ) -> Result<(), Stopped> {
-    let ConnectorConfiguration { listing: configuration, intake } = configuration;
-    let server = intake.batch_url.as_str();
-    tracing::info!(
-        bucket = configuration.bucket,
-        prefix = configuration.prefix,
-        server,
-        "looking for flow logs"
-    );
-    let observer = Observer::new(&bucket, &context.metrics);
-    let listing = Arc::new(Listing::open(&configuration, &bucket, &observer, &context, instance).await?);
-    let sink = Arc::new(Intake::new(requests, &intake, configuration.chunk_size, &context));
-    let decoder = Decoder::new(configuration.record_format, configuration.filter);
-    let mut pipeline = Pipeline::new(&bucket, decoder, listing.clone(), sink, observer, context);
-    let ended = pipeline.run(configuration.frequency).await;
-    listing.end().await;
-    ended
+    let ConnectorConfiguration { listing, intake } = configuration;
+    tracing::info!(server = intake.batch_url.as_str(), "records go to the intake");
+    let sink = Arc::new(Intake::new(requests, &intake, listing.chunk_size, &context));
+    start::deliver_listed(listing, bucket, context, instance, |_| sink).await
 }
 
 impl Configuration for ConnectorConfiguration {

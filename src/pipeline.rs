@@ -20,6 +20,7 @@ use std::time::Duration;
 use flow_log::decode::Decoder;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 use tokio::time::Instant;
@@ -27,7 +28,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::batch::Batch;
 use self::fetch::{FetchError, Opened, Opener};
-use self::observe::{Facts, Observer};
+use self::observe::Observer;
 use self::summary::LeftOut;
 use crate::context::Context;
 use crate::contract::{Claim, Limits};
@@ -58,7 +59,8 @@ pub struct Pipeline {
 #[derive(Debug)]
 struct Landed {
     receipt: Receipt,
-    facts: Facts,
+    records: usize,
+    newest: Option<Timestamp>,
 }
 
 impl Pipeline {
@@ -104,7 +106,7 @@ impl Pipeline {
                 self.source.commit(receipt);
                 self.source.flush().await?;
             } else {
-                self.source.abandon(&request_id).await?;
+                self.source.abandon().await?;
             }
             self.sink.forget(&request_id).await;
         }
@@ -160,7 +162,9 @@ impl Pipeline {
                     return self.fail(&opened.claim, &error).await;
                 }
             };
-            self.limits.record_bytes.into_iter().for_each(|bytes| block.reject_longer(bytes));
+            if let Some(record_bytes) = self.limits.record_bytes {
+                block.reject_longer(record_bytes);
+            }
             self.observer.decoded(&mut left_out, &block);
             while block.remaining() > 0 && batch.take(&mut opened.cursor, &mut block) {
                 self.hand_over(batch).await?;
@@ -211,8 +215,11 @@ impl Pipeline {
         };
         // All files of a batch are written in one go.
         let batch = self.context.storage.together(begun).await?;
-        let (sink, facts) = (Arc::clone(&self.sink), Facts::from(&batch));
-        let delivering = async move { sink.deliver(batch).await.map(|receipt| Landed { receipt, facts }) };
+        let (sink, records, newest) = (Arc::clone(&self.sink), batch.pending.records, batch.newest);
+        let delivering = async move {
+            let receipt = sink.deliver(batch).await?;
+            Ok(Landed { receipt, records, newest })
+        };
         self.in_flight.push_back(AbortOnDropHandle::new(tokio::spawn(delivering)));
         while self.in_flight.len() >= self.limits.side_by_side.max(1) {
             self.land_oldest().await?;
@@ -267,10 +274,10 @@ impl Pipeline {
             Ok(panic) => std::panic::resume_unwind(panic),
             Err(_) => Err(Stopped),
         });
-        let Landed { receipt, facts } = landed.inspect_err(|_| self.in_flight.clear())?;
+        let Landed { receipt, records, newest } = landed.inspect_err(|_| self.in_flight.clear())?;
         self.committed.extend(receipt.request_id().map(str::to_owned));
+        self.observer.delivered(receipt.covers(), records, newest);
         self.source.commit(receipt);
-        self.observer.delivered(&facts);
         Ok(())
     }
 

@@ -18,8 +18,9 @@ pub trait Source: std::fmt::Debug + Send + Sync {
     /// What the last run left in flight. Asked once, before anything is claimed.
     fn interrupted(&self) -> Interrupted;
 
-    /// A batch that was in flight when the last run ended is not there any more: its records are claimed again.
-    fn abandon<'a>(&'a self, request_id: &'a str) -> BoxFuture<'a, Result<(), Stopped>>;
+    /// The first of the batches that were in flight when the last run ended is not there any more: its records are claimed
+    /// again.
+    fn abandon(&self) -> BoxFuture<'_, Result<(), Stopped>>;
 
     /// Names what is to be delivered, until the round ends. Ends early at the shutdown signal, or when nobody takes claims.
     fn claims(&self, claims: mpsc::Sender<Claim>) -> BoxFuture<'_, Result<Round, Stopped>>;

@@ -1,12 +1,16 @@
 //! How a process that reads flow logs starts and ends: ports, log, configuration, secrets.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use flow_log::decode::Decoder;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
 use crate::context::Context;
+use crate::pipeline::Pipeline;
+use crate::pipeline::observe::Observer;
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::health::{self, Health};
 use crate::platform::logs::LogQueue;
@@ -16,8 +20,10 @@ use crate::platform::storage::{Storage, StorageError};
 use crate::platform::values::{ValueError, Values};
 use crate::s3::{self, Bucket};
 use crate::shutdown::{Shutdown, Stopped};
-use crate::source::listing::preflight;
+use crate::sink::Sink;
+use crate::source::Source as _;
 use crate::source::listing::presence::Instance;
+use crate::source::listing::{Listing, preflight};
 
 /// Time for the last log lines after the work has ended.
 const LAST_LOGS: Duration = Duration::from_secs(2);
@@ -107,6 +113,26 @@ where
     });
     shutdown.stop();
     let _ = tokio::time::timeout(LAST_LOGS, forwarding).await;
+    ended
+}
+
+/// Delivers what a listing of `bucket` finds to a sink until the shutdown signal comes. `sink` is given the folder of the
+/// state, which nobody shares.
+pub async fn deliver_listed(
+    configuration: TriggerConfiguration,
+    bucket: Bucket,
+    context: Context,
+    instance: Instance,
+    sink: impl FnOnce(&str) -> Arc<dyn Sink>,
+) -> Result<(), Stopped> {
+    tracing::info!(bucket = configuration.bucket, prefix = configuration.prefix, "looking for flow logs");
+    let observer = Observer::new(&bucket, &context.metrics);
+    let listing = Arc::new(Listing::open(&configuration, &bucket, &observer, &context, instance).await?);
+    let sink = sink(listing.owner());
+    let decoder = Decoder::new(configuration.record_format, configuration.filter);
+    let mut pipeline = Pipeline::new(&bucket, decoder, listing.clone(), sink, observer, context);
+    let ended = pipeline.run(configuration.frequency).await;
+    listing.end().await;
     ended
 }
 

@@ -2,22 +2,19 @@
 
 use std::sync::Arc;
 
-use flow_log::decode::Decoder;
 use serde_json::Value;
 use uuid::Uuid;
 
 use crate::config::{ConfigError, TRIGGER, TriggerConfiguration};
 use crate::context::Context;
-use crate::pipeline::Pipeline;
-use crate::pipeline::observe::Observer;
 use crate::platform::logs::LogQueue;
 use crate::platform::values::{ValueError, Values};
 use crate::s3::Bucket;
 use crate::shutdown::{Shutdown, Stopped};
+use crate::sink::Sink;
 use crate::sink::playbook::{Playbook, Runs};
-use crate::source::Source as _;
+use crate::source::listing::owner;
 use crate::source::listing::presence::Instance;
-use crate::source::listing::{Listing, owner};
 use crate::start::{self, Configuration, StartError, Started};
 
 /// Runs the trigger until the shutdown signal comes.
@@ -57,13 +54,8 @@ pub async fn watch(
     context: Context,
     instance: Instance,
 ) -> Result<(), Stopped> {
-    tracing::info!(bucket = configuration.bucket, prefix = configuration.prefix, "looking for flow logs");
-    let observer = Observer::new(&bucket, &context.metrics);
-    let listing = Arc::new(Listing::open(&configuration, &bucket, &observer, &context, instance).await?);
-    let playbook = Arc::new(Playbook::new(runs, configuration.chunk_size, listing.owner(), &context));
-    let decoder = Decoder::new(configuration.record_format, configuration.filter);
-    let mut pipeline = Pipeline::new(&bucket, decoder, listing.clone(), playbook, observer, context);
-    let ended = pipeline.run(configuration.frequency).await;
-    listing.end().await;
-    ended
+    let (records, surroundings) = (configuration.chunk_size, context.clone());
+    let playbook =
+        |notes: &str| Arc::new(Playbook::new(runs, records, notes, &surroundings)) as Arc<dyn Sink>;
+    start::deliver_listed(configuration, bucket, context, instance, playbook).await
 }

@@ -83,7 +83,8 @@ impl ConnectorConfiguration {
                 batch_url: batch_url(CONNECTOR, server.as_deref().unwrap_or(INTAKE_SERVER))?,
                 compress: arguments.compress,
             },
-            listing: TriggerConfiguration::resolve(arguments.listing).map_err(|error| error.of(CONNECTOR))?,
+            listing: TriggerConfiguration::resolve(arguments.listing)
+                .map_err(|error| error.of_node(CONNECTOR))?,
         })
     }
 }

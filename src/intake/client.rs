@@ -60,26 +60,19 @@ pub enum Meaning {
 }
 
 impl Client {
-    /// A client that posts to `url`. `api_key` goes with every request as a bearer token. `http` must not follow
-    /// redirects: a key would go with them.
-    pub fn new(
-        http: reqwest::Client,
-        url: Url,
-        intake_key: &SecretString,
-        api_key: Option<SecretString>,
-    ) -> Result<Self, UnfitKey> {
-        let authorization = api_key.as_ref().map(|key| {
-            let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose_secret()))?;
-            value.set_sensitive(true);
-            Ok::<_, reqwest::header::InvalidHeaderValue>(value)
-        });
-        let authorization = authorization.transpose().map_err(|_| UnfitKey)?;
-        Ok(Self {
-            http,
-            url,
-            authorization,
-            secrets: api_key.into_iter().chain([intake_key.clone()]).collect(),
-        })
+    /// A client that posts to `url`. `http` must not follow redirects: a key would go with them.
+    pub fn new(http: reqwest::Client, url: Url, intake_key: &SecretString) -> Self {
+        Self { http, url, authorization: None, secrets: vec![intake_key.clone()] }
+    }
+
+    /// The same, with an API key that goes with every request as a bearer token.
+    pub fn with_api_key(mut self, api_key: SecretString) -> Result<Self, UnfitKey> {
+        let authorization = HeaderValue::try_from(format!("Bearer {}", api_key.expose_secret()));
+        let mut authorization = authorization.map_err(|_| UnfitKey)?;
+        authorization.set_sensitive(true);
+        self.authorization = Some(authorization);
+        self.secrets.push(api_key);
+        Ok(self)
     }
 
     /// Where to.

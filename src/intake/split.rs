@@ -2,18 +2,13 @@
 
 use bytes::Bytes;
 
-/// Records as JSON strings with commas between them, in pieces: split in two at a record near the middle. `None` if it is a
-/// single record.
-pub fn halves(pieces: &[Bytes]) -> Option<[Vec<Bytes>; 2]> {
-    let total: usize = pieces.iter().map(Bytes::len).sum();
+/// Records as JSON strings with commas between them, in pieces: split in two at a record near the middle. The number is that
+/// of the records in the first half. `None` if it is a single record.
+pub fn halves(pieces: &[Bytes]) -> Option<(usize, [Vec<Bytes>; 2])> {
     let whole = Bytes::from(pieces.concat());
-    let comma = commas(&whole).min_by_key(|comma| comma.abs_diff(total / 2))?;
-    Some([vec![whole.slice(..comma)], vec![whole.slice(comma + 1..)]])
-}
-
-/// How many records there are.
-pub fn count(pieces: &[Bytes]) -> usize {
-    commas(&pieces.concat()).count() + 1
+    let middle = whole.len() / 2;
+    let (before, comma) = commas(&whole).enumerate().min_by_key(|(_, comma)| comma.abs_diff(middle))?;
+    Some((before + 1, [vec![whole.slice(..comma)], vec![whole.slice(comma + 1..)]]))
 }
 
 /// Where the commas between JSON strings are.
@@ -39,8 +34,8 @@ mod tests {
     fn a_batch_is_halved_between_records_whatever_is_in_them() {
         let pieces: [Bytes; 2] =
             [r#""a,b","\"c\",\\","#, r#""d,","e""#].map(|piece: &str| Bytes::from_static(piece.as_bytes()));
-        assert_eq!(count(&pieces), 4);
-        let [first, second] = halves(&pieces).unwrap();
+        let (of_first, [first, second]) = halves(&pieces).unwrap();
+        assert_eq!(of_first, 2);
         assert_eq!(first.concat(), br#""a,b","\"c\",\\""#);
         assert_eq!(second.concat(), br#""d,","e""#);
         assert!(halves(&[Bytes::from_static(br#""one, and only""#)]).is_none());

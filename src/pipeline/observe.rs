@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::contract::{Cover, Sealed};
+use crate::contract::Cover;
 use crate::layout::fingerprint::Fingerprint;
 use crate::pipeline::fetch::FetchError;
 use crate::pipeline::progress::Progress;
@@ -22,21 +22,6 @@ pub struct Observer {
     summary: Arc<Mutex<Summary>>,
     /// Knows the time by S3's clock.
     clock: Bucket,
-}
-
-/// What is told of a batch once it was accepted.
-#[derive(Debug)]
-pub struct Facts {
-    covers: Vec<Cover>,
-    records: usize,
-    newest: Option<Timestamp>,
-}
-
-impl From<&Sealed> for Facts {
-    fn from(batch: &Sealed) -> Self {
-        let Sealed { pending, newest, .. } = batch;
-        Self { covers: pending.covers.clone(), records: pending.records, newest: *newest }
-    }
 }
 
 impl Observer {
@@ -99,12 +84,12 @@ impl Observer {
         self.progress.dropped(key);
     }
 
-    /// A batch was accepted.
-    pub fn delivered(&self, Facts { covers, records, newest }: &Facts) {
+    /// A batch was accepted. `newest` is when S3 took the newest object in it.
+    pub fn delivered(&self, covers: &[Cover], records: usize, newest: Option<Timestamp>) {
         self.covered(covers);
-        self.summary().delivered(*records);
+        self.summary().delivered(records);
         if let Some(newest) = newest {
-            let lag_seconds = self.clock.now().duration_since(*newest).as_secs_f64();
+            let lag_seconds = self.clock.now().duration_since(newest).as_secs_f64();
             self.metrics.lag_seconds.set(lag_seconds.max(0.0));
         }
     }

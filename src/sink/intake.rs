@@ -105,13 +105,14 @@ impl Intake {
         let mut parts = vec![(pieces, pending.records)];
         let mut accepted = 0;
         while let Some((pieces, records)) = parts.pop() {
-            match (self.send(&pieces, records).await?, split::halves(&pieces)) {
-                (Sent::Accepted, _) => accepted += records as u64,
-                (Sent::TooLarge, Some([first, second])) => {
-                    let of_first = split::count(&first);
-                    parts.extend([(second, records - of_first), (first, of_first)]);
-                }
-                (Sent::TooLarge, None) => self.reject(&pieces, &pending.covers),
+            match self.send(&pieces, records).await? {
+                Sent::Accepted => accepted += records as u64,
+                Sent::TooLarge => match split::halves(&pieces) {
+                    Some((of_first, [first, second])) => {
+                        parts.extend([(second, records - of_first), (first, of_first)]);
+                    }
+                    None => self.reject(&pieces, &pending.covers),
+                },
             }
         }
         self.context.health.event_sent();

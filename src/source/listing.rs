@@ -111,7 +111,7 @@ impl Source for Listing {
         })
     }
 
-    fn abandon<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), Stopped>> {
+    fn abandon(&self) -> BoxFuture<'_, Result<(), Stopped>> {
         self.ledger.abandon().boxed()
     }
 

@@ -61,6 +61,14 @@ impl Connector {
         assert_eq!(self.difference(), BTreeMap::new(), "{}", process.stderr().text());
     }
 
+    /// With an intake that does as usual again, the next process sends what is missing, and nothing twice.
+    async fn a_new_start_sends_the_rest(&self) {
+        self.intake.script().clear();
+        let process = self.module().start();
+        self.all_arrive(&process).await;
+        self.stop(process).await;
+    }
+
     /// Ends the connector as the platform does. Its key is nowhere.
     async fn stop(&self, process: Process) {
         let stderr = process.stderr();
@@ -192,10 +200,7 @@ async fn five_requests_are_in_flight_at_most_and_the_end_does_not_wait_for_them(
     assert!(!eventually(Duration::from_secs(2), || connector.intake.posts().len() > SIDE_BY_SIDE).await);
     assert!(connector.world.s3.requests().len() >= listed);
     connector.stop(process).await;
-    connector.intake.script().clear();
-    let process = connector.module().start();
-    connector.all_arrive(&process).await;
-    connector.stop(process).await;
+    connector.a_new_start_sends_the_rest().await;
 }
 
 #[tokio::test]
@@ -207,10 +212,7 @@ async fn the_end_waits_for_answers_that_come_in_time_so_that_nothing_is_repeated
     assert!(eventually(PATIENCE, || connector.intake.posts().len() == SIDE_BY_SIDE).await);
     connector.stop(process).await;
     assert!(connector.intake.count() > 0);
-    connector.intake.script().clear();
-    let process = connector.module().start();
-    connector.all_arrive(&process).await;
-    connector.stop(process).await;
+    connector.a_new_start_sends_the_rest().await;
 }
 
 /// Guarantee 5, at the intake: SIGKILL at any moment loses nothing and repeats at most the batches in flight.

@@ -123,24 +123,20 @@ impl Block {
         if self.json.len() <= bytes {
             return;
         }
-        let mut start = self.last().json;
-        let is_long = |mark: &Mark| {
-            let text = self.json.get(std::mem::replace(&mut start, mark.json) as usize..mark.json as usize);
-            // Quotes and comma are no part of it.
-            text.is_some_and(|text| text.len() > bytes + 3 && text_bytes(text) > bytes)
-        };
-        let long: Vec<bool> = self.marks.iter().skip(self.taken).map(is_long).collect();
-        if !long.contains(&true) {
+        let from = self.last();
+        let rest = self.marks.get(self.taken..).unwrap_or_default();
+        let starts = std::iter::once(from.json).chain(rest.iter().map(|mark| mark.json));
+        let text = |start: u32, mark: &Mark| self.json.get(start as usize..mark.json as usize);
+        let records = starts.zip(rest).map(|(start, mark)| (text(start, mark).unwrap_or_default(), mark));
+        // Quotes and comma are no part of it.
+        let is_long = |text: &[u8]| text.len() > bytes + 3 && text_bytes(text) > bytes;
+        if !records.clone().any(|(text, _)| is_long(text)) {
             return;
         }
         let (mut json, mut marks) =
             (Vec::with_capacity(self.json.len()), Vec::with_capacity(self.marks.len()));
-        let mut start = self.last().json;
-        let from = self.last();
-        for (mark, is_long) in self.marks.iter().skip(self.taken).zip(long) {
-            let text = self.json.get(start as usize..mark.json as usize).unwrap_or_default();
-            start = mark.json;
-            if is_long {
+        for (text, mark) in records {
+            if is_long(text) {
                 self.tally.rejected += 1;
                 self.tally.first_rejected.get_or_insert(self.from + u64::from(mark.read));
                 self.tally.first_fault.get_or_insert(Fault::TooLongForTheIntake);

@@ -96,7 +96,11 @@ impl Intake {
         api_key: Option<SecretString>,
         patience: Patience,
     ) -> Result<Self, PostError> {
-        let client = Client::new(http, arguments.batch_url.clone(), &arguments.intake_key, api_key)?;
+        let client = Client::new(http, arguments.batch_url.clone(), &arguments.intake_key);
+        let client = match api_key {
+            Some(api_key) => client.with_api_key(api_key)?,
+            None => client,
+        };
         Ok(Self { client, patience })
     }
 

@@ -1,5 +1,6 @@
 //! Keeps the [`Checkpoint`] in the storage: every change is an entry of a [`Journal`] before it counts.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,9 +47,9 @@ pub struct Ledger {
 /// An entry of the journal. Two instances may make the same change; whose entry it is must still be known, for the one
 /// that finds its number taken may be the one that took it, and the answer was lost.
 #[derive(Serialize, Deserialize)]
-struct Entry {
+struct Entry<'a> {
     by: Uuid,
-    changes: Vec<Change>,
+    changes: Cow<'a, [Change]>,
 }
 
 /// A state as it is in the storage.
@@ -179,21 +180,21 @@ impl Ledger {
         self.change(&[Change::forgotten()]).await
     }
 
-    /// Writes changes down, after what was committed before them, then makes them. An instance that was overtaken by a newer one ends here: it still notes
-    /// what the platform has, which the newer one waits for; then it waits to be stopped, because to end by itself would
-    /// only make the platform start it again.
+    /// Writes changes down, after what was committed before them, then makes them. An instance that was overtaken by a
+    /// newer one ends here: it still notes what the platform has, which the newer one waits for; then it waits to be
+    /// stopped, because to end by itself would only make the platform start it again.
     pub async fn change(&self, changes: &[Change]) -> Result<(), Stopped> {
         let mut journal = self.journal.lock().await;
-        let committed = std::mem::take(&mut *self.put_off());
-        let all = [committed.as_slice(), changes].concat();
-        let changes = all.as_slice();
-        let body = entry(self.instance, changes.to_vec());
+        let mut all = std::mem::take(&mut *self.put_off());
+        let committed = all.len();
+        all.extend_from_slice(changes);
+        let body = entry(self.instance, &all);
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         loop {
             let mut appended = journal.append(&body).await;
-            if matches!(appended, Err(AppendError::Overtaken)) && changes.iter().any(Change::is_commit) {
-                let commits = changes.iter().filter(|change| change.is_commit()).cloned().collect();
-                let late = journal.append_behind(&entry(self.instance, commits), is_opening).await;
+            if matches!(appended, Err(AppendError::Overtaken)) && all.iter().any(Change::is_commit) {
+                let commits: Vec<_> = all.iter().filter(|change| change.is_commit()).cloned().collect();
+                let late = journal.append_behind(&entry(self.instance, &commits), is_opening).await;
                 appended = late.and(Err(AppendError::Overtaken));
             }
             match appended {
@@ -211,12 +212,13 @@ impl Ledger {
                 }
             }
             if let Err(stopped) = self.context.shutdown.sleep(backoff.next_wait()).await {
-                self.put_off().splice(0..0, committed);
+                all.truncate(committed);
+                self.put_off().splice(0..0, all);
                 return Err(stopped);
             }
         }
         // With the journal in hand: a snapshot must have all that is in the entries before it.
-        self.alter(|checkpoint| changes.iter().for_each(|change| checkpoint.apply(change)));
+        self.alter(|checkpoint| all.iter().for_each(|change| checkpoint.apply(change)));
         let is_long = journal.is_long();
         drop(journal);
         if is_long { self.snapshot().await } else { Ok(()) }
@@ -310,7 +312,7 @@ async fn read(folder: &str, context: &Context) -> Result<Read, Stopped> {
 impl Read {
     /// Writes a change down and makes it; false if another instance was faster, so that all is to be read again.
     async fn append(&mut self, by: Uuid, change: &Change, context: &Context) -> Result<bool, Stopped> {
-        let entry = entry(by, vec![change.clone()]);
+        let entry = entry(by, std::slice::from_ref(change));
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
         loop {
             match self.journal.append(&entry).await {
@@ -337,13 +339,13 @@ impl Read {
     }
 }
 
-fn entry(by: Uuid, changes: Vec<Change>) -> Vec<u8> {
-    serde_json::to_vec(&Entry { by, changes }).unwrap_or_default()
+fn entry(by: Uuid, changes: &[Change]) -> Vec<u8> {
+    serde_json::to_vec(&Entry { by, changes: changes.into() }).unwrap_or_default()
 }
 
 /// Whether an entry says no more than that an instance begins.
 fn is_opening(entry: &[u8]) -> bool {
-    serde_json::from_slice::<Entry>(entry).is_ok_and(|entry| entry.changes.iter().all(Change::is_opening))
+    serde_json::from_slice::<Entry<'_>>(entry).is_ok_and(|entry| entry.changes.iter().all(Change::is_opening))
 }
 
 /// What a journal comes to; `None` without a snapshot to begin with.
@@ -351,7 +353,7 @@ fn rebuild(contents: &Contents) -> Result<Option<Checkpoint>, String> {
     let Some(snapshot) = &contents.snapshot else { return Ok(None) };
     let mut checkpoint = Checkpoint::from_json(snapshot)?;
     for entry in &contents.entries {
-        let entry: Entry = serde_json::from_slice(entry).map_err(|error| error.to_string())?;
+        let entry: Entry<'_> = serde_json::from_slice(entry).map_err(|error| error.to_string())?;
         entry.changes.iter().for_each(|change| checkpoint.apply(change));
     }
     Ok(Some(checkpoint))
