@@ -11,7 +11,7 @@ use super::rope::Rope;
 use super::secrets::{self, Secrets};
 use super::values::{ValueError, Values};
 use super::wire::{Event, LogLine};
-use crate::http::{self, Obstacle, causes, excerpt, no_answer, shown};
+use crate::http::{self, Obstacle, causes, excerpt, is_page, no_answer, shown};
 use crate::retry::Backoff;
 use crate::shutdown::{Shutdown, Stopped};
 
@@ -168,7 +168,7 @@ impl Callback {
         request.send().await.map(|answer| answer.status()).map_err(unreachable)
     }
 
-    /// Sends an event, once. Any 2xx is an acceptance, whatever the body.
+    /// Sends an event, once. Any 2xx of the platform is an acceptance, whatever the body.
     pub async fn send_event(&self, event: &Event<'_>) -> Result<(), CallbackError> {
         let body = serde_json::to_value(event).unwrap_or_default();
         self.call(&Method::POST, &self.callback, Some(Payload::Json(&body))).await.map(drop)
@@ -249,8 +249,15 @@ impl Callback {
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         if status.is_success() {
+            let headers = response.headers().clone();
             // The status decides. A body that breaks off after it must not make an accepted event a second one.
-            return Ok(response.bytes().await.map(Vec::from).unwrap_or_default());
+            let body = response.bytes().await.map(Vec::from).unwrap_or_default();
+            // But a page was not sent by the platform, which got nothing then.
+            return if is_page(&headers, &body) {
+                Err(self.senseless(method, url, secrets::NO_JSON, &body))
+            } else {
+                Ok(body)
+            };
         }
         let location = response.headers().get(reqwest::header::LOCATION).cloned();
         let mut body = self.excerpt(&response.bytes().await.unwrap_or_default());

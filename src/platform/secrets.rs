@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value};
 
+/// What an answer is that is no JSON, as an error says it.
+pub(super) const NO_JSON: &str = "something that is no JSON";
+
 /// The secrets of a trigger.
 #[derive(Debug, Default)]
 pub struct Secrets {
@@ -40,7 +43,7 @@ fn object(answer: &[u8]) -> Result<Map<String, Value>, &'static str> {
     match serde_json::from_slice(answer) {
         Ok(Value::Object(answer)) => Ok(answer),
         Ok(_) => Err("JSON that is no object"),
-        Err(_) => Err("something that is no JSON"),
+        Err(_) => Err(NO_JSON),
     }
 }
 

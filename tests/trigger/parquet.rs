@@ -43,7 +43,9 @@ async fn the_parser_finds_the_values_of_whatever_types_a_tool_stored_them_as() {
 #[tokio::test]
 async fn an_object_that_claims_much_or_is_something_else_is_named_and_the_others_arrive() {
     let mut world = World::new().await;
-    let process = world.start().await;
+    world.argument("start_from", "beginning");
+    // All the memory that there is: 256 MiB.
+    let process = world.module().limited("ulimit -c 0; ulimit -d 262144").start();
     let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
     let columns = "metadata class_uid category_uid src_endpoint region action";
     let mut zeros = b"PAR1".to_vec();

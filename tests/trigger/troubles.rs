@@ -19,6 +19,7 @@ async fn refused_flaky_and_senseless_callbacks_lose_nothing_and_keep_the_request
         Fault::status(302),
         Fault::Drop,
         Fault::NotHttp,
+        Fault::Html,
         Fault::Drop.after_acceptance(),
         Fault::status(502).after_acceptance(),
     ] {
