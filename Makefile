@@ -64,14 +64,8 @@ $(CARGO_DENY):
 	cargo install --debug --locked cargo-deny@$(CARGO_DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
 	rm -rf $(TOOLS)/target
 
-# Most tests wait for a process or a server: more of them than processors run at a time, and the simulation, which computes
-# for minutes, takes what they leave.
 unit: ## Run every test, the ones of the manifests and of the pages included
-	cargo test --workspace --locked --no-run
-	@said=$$(mktemp); trap 'rm -f "$$said"' EXIT; \
-	nice -n 19 cargo test --workspace --locked --test simulation -- --ignored >"$$said" 2>&1 & simulation=$$!; \
-	RUST_TEST_THREADS=8 cargo test --workspace --locked || { kill $$simulation; exit 1; }; \
-	wait $$simulation; ended=$$?; cat "$$said"; exit $$ended
+	@scripts/unit
 
 # The whole workspace is named so that dependencies are those that the tests were compiled with. The crate that decodes is
 # compiled once more, without the checks that the tests have and a release has not.

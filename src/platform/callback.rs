@@ -252,8 +252,8 @@ impl Callback {
             let headers = response.headers().clone();
             // The status decides. A body that breaks off after it must not make an accepted event a second one.
             let body = response.bytes().await.map(Vec::from).unwrap_or_default();
-            // But a page was not sent by the platform, which got nothing then.
-            return if is_page(&headers, &body) {
+            // But a page was not sent by the platform, which got no event and no log then.
+            return if *method == Method::POST && is_page(&headers, &body) {
                 Err(self.senseless(method, url, secrets::NO_JSON, &body))
             } else {
                 Ok(body)
