@@ -42,8 +42,10 @@ pub struct Failure {
     pub meaning: Meaning,
     /// The status that came back, if one did.
     pub status: Option<StatusCode>,
-    /// What came back, and what the user can do.
+    /// What came back.
     pub reason: String,
+    /// What the user can do, where that is known.
+    pub advice: Option<&'static str>,
     /// The wait that the answer asks for.
     pub retry_after: Option<Duration>,
 }
@@ -57,6 +59,13 @@ pub enum Meaning {
     TooLarge,
     /// The same would come back again until somebody changes something: any other status.
     Refused,
+}
+
+impl Failure {
+    /// What came back, and what the user can do.
+    pub fn in_words(&self) -> String {
+        self.advice.map_or_else(|| self.reason.clone(), |advice| format!("{}; {advice}", self.reason))
+    }
 }
 
 impl Client {
@@ -94,12 +103,14 @@ impl Client {
         if let Some(authorization) = &self.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
-        let passing =
-            |status, reason, retry_after| Failure { meaning: Meaning::Passing, status, reason, retry_after };
-        let response = request
-            .send()
-            .await
-            .map_err(|error| passing(None, self.redacted(&no_answer(&error.without_url())), None))?;
+        let unanswered = |error: reqwest::Error| Failure {
+            meaning: Meaning::Passing,
+            status: None,
+            reason: self.redacted(&no_answer(&error.without_url())),
+            advice: None,
+            retry_after: None,
+        };
+        let response = request.send().await.map_err(unanswered)?;
         let status = response.status();
         let headers = response.headers().clone();
         // What breaks off after the status does not undo it: accepted events must not be sent again.
@@ -108,27 +119,21 @@ impl Client {
             return Ok(answer);
         }
         let quoted = quoted(self.redacted(&String::from_utf8_lossy(&answer)).as_bytes());
-        let retry_after = retry_after(&headers, Timestamp::now());
-        if status.is_success() {
-            let reason = format!(
-                "{status}: {quoted} in the place of the intake's answer; check `intake_server`, and what is between this machine and the intake"
-            );
-            return Err(passing(Some(status), reason, retry_after));
-        }
-        if matches!(status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504) {
-            return Err(passing(Some(status), format!("{status}: {quoted}"), retry_after));
-        }
-        let meaning =
-            if status == StatusCode::PAYLOAD_TOO_LARGE { Meaning::TooLarge } else { Meaning::Refused };
-        let reason = if status.is_redirection() {
+        let (meaning, reason) = if status.is_success() {
+            (Meaning::Passing, format!("{status}: {quoted} in the place of the intake's answer"))
+        } else if status.is_redirection() {
             let location = headers.get(LOCATION).map_or(&b"nowhere"[..], HeaderValue::as_bytes);
             let location = excerpt(self.redacted(&String::from_utf8_lossy(location)).as_bytes());
-            format!("a redirect to {location}, not followed; check `intake_server`")
+            (Meaning::Refused, format!("a redirect to {location}, not followed"))
         } else {
-            quoted
+            match status.as_u16() {
+                408 | 429 | 500 | 502 | 503 | 504 => (Meaning::Passing, format!("{status}: {quoted}")),
+                413 => (Meaning::TooLarge, quoted),
+                _ => (Meaning::Refused, quoted),
+            }
         };
-        let reason = format!("{reason}{}", advice(status, is_gzip));
-        Err(Failure { meaning, status: Some(status), reason, retry_after })
+        let retry_after = retry_after(&headers, Timestamp::now());
+        Err(Failure { meaning, status: Some(status), reason, advice: advice(status, is_gzip), retry_after })
     }
 
     fn redacted(&self, text: &str) -> String {
@@ -145,23 +150,20 @@ impl std::fmt::Debug for Client {
     }
 }
 
-/// What a user can do about a refusal.
-fn advice(status: StatusCode, is_gzip: bool) -> &'static str {
-    match status.as_u16() {
+/// What a user can do about an answer that accepts nothing.
+fn advice(status: StatusCode, is_gzip: bool) -> Option<&'static str> {
+    Some(match status.as_u16() {
+        200..300 => "check `intake_server`, and what is between this machine and the intake",
         401 | 403 => {
-            "; check `intake_key`, and `api_key` of the module configuration if the intake asks for one"
+            "check `intake_key`, and `api_key` of the module configuration if the intake asks for one"
         }
-        404 | 405 => "; check `intake_server`",
-        407 => {
-            "; the proxy asks for a user and a password: put them into the URL in HTTP_PROXY or HTTPS_PROXY"
-        }
+        407 => "the proxy asks for a user and a password: put them into the URL in HTTP_PROXY or HTTPS_PROXY",
+        300..400 | 404 | 405 => "check `intake_server`",
         // An intake that takes gzip for text finds no JSON in it.
-        400 if is_gzip => {
-            "; the body was compressed: if the intake does not take that, switch `compress` off"
-        }
-        415 if is_gzip => "; the intake does not take compressed bodies: switch `compress` off",
-        _ => "",
-    }
+        400 if is_gzip => "the body was compressed: if the intake does not take that, switch `compress` off",
+        415 if is_gzip => "the intake does not take compressed bodies: switch `compress` off",
+        _ => return None,
+    })
 }
 
 /// What the intake gave for accepted events.

@@ -152,7 +152,8 @@ impl Intake {
                 Err(failure) => failure,
             };
             self.context.metrics.callback_retries.inc();
-            let Failure { meaning, status, reason, retry_after } = failure;
+            let reason = failure.in_words();
+            let Failure { meaning, status, retry_after, .. } = failure;
             let status = status.map(|status| status.as_u16());
             let wait = match meaning {
                 Meaning::TooLarge => {

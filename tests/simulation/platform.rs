@@ -87,7 +87,13 @@ impl Requests for SimulatedPlatform {
                 }
                 match fault {
                     Fault::None => Ok(ids.into_bytes()),
-                    _ => Err(Failure { meaning, status, reason: "as drawn".to_owned(), retry_after: None }),
+                    _ => Err(Failure {
+                        meaning,
+                        status,
+                        reason: "as drawn".to_owned(),
+                        advice: None,
+                        retry_after: None,
+                    }),
                 }
             });
             step.await

@@ -131,11 +131,12 @@ impl Intake {
         let start = Instant::now();
         let mut backoff = Backoff::new(self.patience.first, self.patience.longest);
         loop {
-            let Failure { meaning, status, reason, retry_after } =
-                match self.client.post(body.clone().into(), is_gzip).await {
-                    Ok(answer) => return Ok(Accepted::read(&answer, events)),
-                    Err(failure) => failure,
-                };
+            let failure = match self.client.post(body.clone().into(), is_gzip).await {
+                Ok(answer) => return Ok(Accepted::read(&answer, events)),
+                Err(failure) => failure,
+            };
+            let reason = failure.in_words();
+            let Failure { meaning, status, retry_after, .. } = failure;
             if let Some(status) = status.filter(|_| meaning != Meaning::Passing) {
                 return Err(PostError::Refused { url: self.client.url().to_string(), status, reason });
             }
