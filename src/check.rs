@@ -1,5 +1,5 @@
-//! `check`: walks the way of the flow logs from the account to the platform for somebody who sets the trigger up, and
-//! says for each step whether it works and what to do if not. Nothing is sent, nothing is left behind.
+//! `check`: walks the way of the flow logs from the account to the platform or the intake for somebody who sets a trigger or
+//! a connector up, and says for each step whether it works and what to do if not. No event is sent, nothing is left behind.
 //!
 //! It takes 3 minutes at most, and in a bucket of any size 100 calls to list, one to find the region, and what it takes
 //! to read five objects at most: two calls, and one for each 2 MiB of an object.
@@ -15,6 +15,8 @@ use crate::shutdown::{Shutdown, Stopped};
 mod account;
 mod bucket;
 mod format;
+mod intake;
+mod node;
 mod platform;
 mod report;
 mod sample;
@@ -35,7 +37,7 @@ pub enum CheckError {
     Value(#[from] ValueError),
 }
 
-/// Makes the check, with the values of a trigger, and prints the report on stdout: as text, or as JSON.
+/// Makes the check, with the values of a trigger or a connector, and prints the report on stdout: as text, or as JSON.
 pub async fn run(values: &Values, is_json: bool, shutdown: &Shutdown) -> Result<(), CheckError> {
     let failed = shutdown.race(walk(values, is_json)).await??;
     if failed.is_empty() { Ok(()) } else { Err(CheckError::Failed(failed)) }
@@ -49,22 +51,24 @@ async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, Value
     let secrets = report.step("secrets", Ok(()), async |()| account::secrets(platform.as_ref()).await).await;
     let secrets = secrets.as_ref().map(Option::as_ref).map_err(|missing| *missing);
     let account = report.step("account", secrets, async |secrets| account::account(values, secrets)).await;
-    let of_trigger = secrets.unwrap_or_default();
-    let trigger = report.step("trigger", Ok(()), async |()| account::trigger(values, of_trigger)).await;
-    let (account, trigger) = (have(&account), have(&trigger));
+    let of_node = secrets.unwrap_or_default();
+    let kind = if node::is_connector(values) { "connector" } else { "trigger" };
+    let node = report.step(kind, Ok(()), async |()| node::node(values, of_node)).await;
+    let node = have(&node);
+    let (account, listing) = (have(&account), node.map(|node| &node.listing));
     let keys = report.step("keys", account, async |account| account::keys(account, values).await).await;
 
-    let bucket = match (keys.and(account), trigger) {
-        (Ok(account), Ok(trigger)) => Ok(Bucket::new(account, &trigger.bucket, values, metrics.clone())?),
+    let bucket = match (keys.and(account), listing) {
+        (Ok(account), Ok(listing)) => Ok(Bucket::new(account, &listing.bucket, values, metrics.clone())?),
         (Err(missing), _) | (_, Err(missing)) => Err(missing),
     };
     let bucket = have(&bucket);
     let place = both(bucket, account);
     let region =
         report.step("region", place, async |(bucket, account)| bucket::region(bucket, account).await).await;
-    let place = region.and(both(bucket, trigger));
+    let place = region.and(both(bucket, listing));
     let survey =
-        report.step("list", place, async |(bucket, trigger)| bucket::list(bucket, trigger).await).await;
+        report.step("list", place, async |(bucket, listing)| bucket::list(bucket, listing).await).await;
     let survey = have(&survey);
     let newest = report
         .step("newest", both(bucket, survey), async |(bucket, survey)| bucket::newest(bucket, survey))
@@ -72,14 +76,14 @@ async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, Value
     let object = both(bucket, newest.clone());
     let start = report.step("get", object, async |(bucket, object)| bucket::get(bucket, object).await).await;
     let sample = report
-        .step("format", both(place, start), async |((bucket, trigger), start)| {
-            format::format(bucket, trigger, start).await
+        .step("format", both(place, start), async |((bucket, listing), start)| {
+            format::format(bucket, listing, start).await
         })
         .await;
     let decoded = newest.as_ref().ok().zip(sample.as_ref().ok());
     let samples = report
-        .step("flow logs", both(place, survey), async |((bucket, trigger), survey)| {
-            volume::flow_logs(bucket, trigger, survey, decoded).await
+        .step("flow logs", both(place, survey), async |((bucket, listing), survey)| {
+            volume::flow_logs(bucket, listing, survey, decoded).await
         })
         .await;
     let samples = sample.and(have(&samples));
@@ -88,8 +92,13 @@ async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, Value
         .await
         .ok();
 
-    report.step("storage", Ok(()), async |()| platform::storage(values, trigger.ok()).await).await.ok();
-    report.step("callback", Ok(()), async |()| platform::callback(platform.as_ref()).await).await.ok();
+    report.step("storage", Ok(()), async |()| platform::storage(values, node.ok()).await).await.ok();
+    if kind == "connector" {
+        let intake = node.and_then(|node| node.intake.as_ref().ok_or(kind));
+        report.step("intake", intake, async |intake| intake::intake(intake).await).await.ok();
+    } else {
+        report.step("callback", Ok(()), async |()| platform::callback(platform.as_ref()).await).await.ok();
+    }
     Ok(report.end(&calls(&metrics)))
 }
 

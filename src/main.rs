@@ -44,7 +44,7 @@ enum Command {
     /// Prove that the account's keys and region work
     #[command(name = "validate_module_configuration")]
     ValidateModuleConfiguration,
-    /// Walk the way of the flow logs with the trigger's configuration, say what works and what to do; sends nothing
+    /// Walk the way of the flow logs with the configuration of a trigger or connector, say what works and what to do; sends no event
     #[command(name = "check")]
     Check {
         /// Print the report as JSON

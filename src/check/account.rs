@@ -1,9 +1,9 @@
-//! The steps `secrets`, `account`, `trigger` and `keys`: what was configured, and whether AWS knows the key.
+//! The steps `secrets`, `account` and `keys`: the account, and whether AWS knows its key.
 
 use serde_json::{Map, Value};
 
 use super::report::{Step, Told};
-use crate::config::{self, ModuleConfiguration, StartFrom, TriggerConfiguration};
+use crate::config::ModuleConfiguration;
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::secrets::Secrets;
 use crate::platform::values::Values;
@@ -11,7 +11,8 @@ use crate::s3;
 use crate::validate::{AccountError, Identity, identify};
 
 /// What to do where a value is missing.
-const VALUES: &str = "run the check with the files or variables that the trigger is given";
+pub(super) const VALUES: &str =
+    "run the check with the files or variables that the trigger or the connector is given";
 
 /// The platform that the values name; `None` if they name none, as in a run by hand.
 pub(super) fn platform(values: &Values) -> Option<Result<Callback, CallbackError>> {
@@ -19,7 +20,7 @@ pub(super) fn platform(values: &Values) -> Option<Result<Callback, CallbackError
     (is_named("token") || is_named("url_callback")).then(|| Callback::from_values(values))
 }
 
-/// Gets the secrets from the platform, as the trigger does when it starts.
+/// Gets the secrets from the platform, as trigger and connector do when they start.
 pub(super) async fn secrets(platform: Option<&Result<Callback, CallbackError>>) -> Step<Option<Secrets>> {
     let callback = match platform {
         None => {
@@ -94,28 +95,7 @@ fn own_secrets(given: &Value) -> Map<String, Value> {
     own.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// Reads the trigger's arguments.
-pub(super) fn trigger(values: &Values, secrets: Option<&Secrets>) -> Step<TriggerConfiguration> {
-    let given = values.required_json("trigger_configuration");
-    let mut given = given.map_err(|error| Told::failed(error.to_string(), VALUES))?;
-    config::overlay(&mut given, secrets.map(|secrets| secrets.node.clone()).unwrap_or_default());
-    let read = TriggerConfiguration::read(given);
-    let trigger = read.map_err(|error| {
-        Told::failed(error.to_string(), "correct the trigger's arguments in the playbook")
-    })?;
-    let start = match trigger.start_from {
-        StartFrom::Now => "now".to_owned(),
-        StartFrom::Beginning => "the beginning".to_owned(),
-        StartFrom::Time(time) => time.to_string(),
-    };
-    let prefix =
-        if trigger.prefix.is_empty() { "no prefix".to_owned() } else { format!("prefix {}", trigger.prefix) };
-    let told = Told::ok(format!("bucket {}, {prefix}, a first start begins from {start}", trigger.bucket));
-    let told = told.with("bucket", trigger.bucket.as_str()).with("prefix", trigger.prefix.as_str());
-    Ok((told, trigger))
-}
-
-/// Asks AWS whose key it is. The trigger does not need STS: where only STS is out of reach, S3 decides about the key.
+/// Asks AWS whose key it is. Nothing but the check needs STS: where only STS is out of reach, S3 decides about the key.
 pub(super) async fn keys(account: &ModuleConfiguration, values: &Values) -> Step<()> {
     match identify(account, values).await {
         Ok(Identity { account, arn }) => {
@@ -127,7 +107,7 @@ pub(super) async fn keys(account: &ModuleConfiguration, values: &Values) -> Step
             | AccountError::Senseless { .. }
             | AccountError::Refused { .. }),
         ) => {
-            let advice = "nothing, if the steps behind this one are well: the trigger needs S3, not STS";
+            let advice = "nothing, if the steps behind this one are well: flow logs need S3, not STS";
             Ok((Told::warning(error.to_string(), advice), ()))
         }
         Err(error) => Err(Told::failed(error.to_string(), "correct the account in the playbook editor")),

@@ -56,9 +56,7 @@ pub(super) async fn list(bucket: &Bucket, trigger: &TriggerConfiguration) -> Ste
          account, in the bucket's policy",
         bucket.name()
     );
-    let mistake = trigger
-        .mistake()
-        .map(|mistake| Told::failed(mistake.to_string(), "correct the prefix in the trigger"));
+    let mistake = trigger.mistake().map(|mistake| Told::failed(mistake.to_string(), "correct the prefix"));
     let survey = match survey::survey(bucket, &trigger.prefix).await {
         Ok(survey) => survey,
         Err(error) if *error.failure() == S3Failure::Denied => {

@@ -126,9 +126,7 @@ pub(super) fn undecodable(object: &Object, error: &FetchError) -> Told {
             | ObjectError::Utf16
             | ObjectError::LongLine { .. },
         ) => "set a prefix below which there are flow logs only",
-        _ => {
-            "look at the object in S3: it is damaged; the trigger names it in its log and goes on with the others"
-        }
+        _ => "look at the object in S3: it is damaged; it is named in the log, and the others are delivered",
     };
     Told::failed(format!("{}: {error}", object.key), advice).with("cause", error.cause())
 }

@@ -1,22 +1,21 @@
-//! The steps `storage` and `callback`: whether the trigger can keep its state, and reach the platform.
+//! The steps `storage` and `callback`: whether the state can be kept, and the platform reached.
 
 use reqwest::StatusCode;
 
 use super::account::advice;
+use super::node::Node;
 use super::report::{Step, Told};
-use crate::config::TriggerConfiguration;
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::storage::{Storage, StorageError};
 use crate::platform::values::Values;
 use crate::source::listing::owner;
-use crate::start::Configuration as _;
 
-/// A file that is written and removed in the folder of the state. The trigger passes over such a name.
+/// A file that is written and removed in the folder of the state. Whoever reads a state passes over such a name.
 const PROBE: &str = ".aws-flowlogs-write-check";
 
-/// Writes a file and removes it, in the storage and, if it is there, in the folder of the trigger's state.
-pub(super) async fn storage(values: &Values, trigger: Option<&TriggerConfiguration>) -> Step<()> {
-    let state = probe(values, trigger).await.map_err(|error| {
+/// Writes a file and removes it, in the storage and, if it is there, in the folder of the state.
+pub(super) async fn storage(values: &Values, node: Option<&Node>) -> Step<()> {
+    let state = probe(values, node).await.map_err(|error| {
         let advice = match &error {
             StorageError::Io { .. } => {
                 "see that it is there, is not full, and that the user of this process may write into it"
@@ -29,9 +28,10 @@ pub(super) async fn storage(values: &Values, trigger: Option<&TriggerConfigurati
     let found = match state {
         State::Unknown => "a file was written and removed",
         State::Missing => {
-            "a file was written and removed; the trigger has no state there yet: it begins as `start_from` says"
+            "a file was written and removed; there is no state yet: a first start goes on from what another trigger or \
+             connector of this bucket and prefix left, or else begins as `start_from` says"
         }
-        State::Found => "a file was written and removed; the trigger has state there, and goes on from it",
+        State::Found => "a file was written and removed; there is a state, and a start goes on from it",
     };
     Ok((Told::ok(found).with("has_state", state == State::Found), ()))
 }
@@ -43,11 +43,10 @@ enum State {
     Found,
 }
 
-async fn probe(values: &Values, trigger: Option<&TriggerConfiguration>) -> Result<State, StorageError> {
+async fn probe(values: &Values, node: Option<&Node>) -> Result<State, StorageError> {
     let storage = Storage::from_values(values)?;
     storage.check().await?;
-    let known = TriggerConfiguration::uuid(values)?;
-    let Some(folder) = trigger.map(|trigger| owner::folder(trigger, known)) else {
+    let Some(folder) = node.map(|node| owner::folder(&node.listing, node.uuid)) else {
         return Ok(State::Unknown);
     };
     if storage.names(&folder).await?.is_empty() {

@@ -8,6 +8,7 @@
 )]
 
 mod aws;
+mod connector;
 mod health;
 mod platform;
 mod world;

@@ -1,11 +1,12 @@
 //! The steps that ask the platform and its storage.
 
 use serde_json::json;
+use support::intake::Intake;
 use support::platform::Endpoint;
 use support::s3::{Operation, Rule, Server, Trouble};
 use support::script::Fault;
 
-use crate::world::{ACCESS_KEY, BUCKET, SECRET, World};
+use crate::world::{ACCESS_KEY, BUCKET, INTAKE_KEY, SECRET, World};
 
 /// A world in which all is well.
 async fn well() -> World {
@@ -83,9 +84,21 @@ async fn a_folder_that_cannot_be_written_into_is_told() {
 
 #[tokio::test]
 async fn the_state_of_a_trigger_is_found_and_left_as_it_is() {
-    let world = well().await;
-    world.check().await.is("storage", "ok", &["has no state there yet"]);
-    let mut trigger = world.trigger("fetch_flowlogs").value("liveness_port", support::free_port());
+    the_state_is_found(&well().await, "fetch_flowlogs").await;
+}
+
+#[tokio::test]
+async fn the_state_of_a_connector_that_is_used_as_a_trigger_is_its_own() {
+    let mut world = well().await;
+    let intake = Intake::start(INTAKE_KEY).await;
+    world.argument("intake_key", INTAKE_KEY);
+    world.argument("intake_server", intake.server());
+    the_state_is_found(&world, "collect_flowlogs").await;
+}
+
+async fn the_state_is_found(world: &World, command: &str) {
+    world.check().await.is("storage", "ok", &["there is no state yet"]);
+    let mut trigger = world.trigger(command).value("liveness_port", support::free_port());
     trigger = trigger.value("metrics_port", support::free_port());
     let mut trigger = trigger.start();
     let state = world.storage.path().join("aws-flowlogs_state");
@@ -97,7 +110,7 @@ async fn the_state_of_a_trigger_is_found_and_left_as_it_is() {
     let module = world.module().value("token", other.platform.token());
     let module = module.value("url_callback", other.platform.url_callback()).argument("--json");
     let (code, report, _) = world.run(module).await;
-    assert!(code == 0 && report.contains("has state there"), "{report}");
+    assert!(code == 0 && report.contains("there is a state"), "{report}");
     assert!(other.platform.events().is_empty() && other.platform.logs().is_empty());
     let folder = std::fs::read_dir(&state).unwrap().next().unwrap().unwrap().path();
     let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());

@@ -18,6 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) const BUCKET: &str = "acme-flow-logs";
 pub(crate) const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 pub(crate) const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+pub(crate) const INTAKE_KEY: &str = "Kq3xZ8vT1mB5nR7wYc2dLf9hJg4sPa6u";
 
 pub(crate) struct World {
     pub(crate) server: Server,
@@ -53,7 +54,7 @@ impl World {
         Self { server, s3, platform, storage, generator: Generator::new(11), arguments }
     }
 
-    /// Sets an argument of the trigger.
+    /// Sets an argument of the trigger or the connector.
     pub(crate) fn argument(&mut self, name: &str, value: impl Into<Value>) {
         self.arguments[name] = value.into();
     }
@@ -68,6 +69,11 @@ impl World {
             newest = object.key;
         }
         newest
+    }
+
+    /// The check in the environment of a connector.
+    pub(crate) fn connector(&self) -> Module {
+        self.module().without_value("trigger_configuration").value("connector_configuration", &self.arguments)
     }
 
     /// The check in the environment of the trigger.
@@ -132,7 +138,9 @@ impl World {
         let exit = process.exited(PATIENCE).await.expect("it ends");
         let (stdout, stderr) = (process.stdout().text() + "\n", process.stderr().text());
         let told = format!("{stdout}{stderr}");
-        assert!(!told.contains(SECRET) && !told.contains(self.platform.token()), "a secret is told: {told}");
+        for secret in [SECRET, INTAKE_KEY, self.platform.token()] {
+            assert!(!told.contains(secret), "a secret is told: {told}");
+        }
         assert!(!told.contains("panicked"), "{told}");
         (exit.code().expect("an exit code"), stdout, stderr)
     }
