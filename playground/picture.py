@@ -34,7 +34,7 @@ STYLES = [
     (r"\d[\d,]* was lost.*|.* lost, .*", "bold red"),
     (r"objects \S+ ·.*", "green"),
     (r"trouble: .*", "yellow"),
-    (r"trigger, (warning|error): .*", "magenta"),
+    (r"(trigger|connector), (warning|error): .*", "magenta"),
 ]
 
 

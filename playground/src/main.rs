@@ -1,10 +1,11 @@
 //! The whole way of a flow log, on this machine: a bucket that flow logs keep arriving in, a platform that runs the
 //! playbook template, an intake, and between them the real binary, a process for the trigger and one for each run of
-//! the action. Ends with a verdict: was anything lost?
+//! the action, or one for the connector. Ends with a verdict: was anything lost?
 //!
-//! `make demo`, or with a bucket and an intake of your own:
+//! `make demo`, or with the connector, or with a bucket and an intake of your own:
 //!
 //! ```text
+//! make demo ARGS="--connector"
 //! export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…
 //! make demo ARGS="--bucket acme-flow-logs --region eu-west-3 --intake-key …"
 //! ```
@@ -15,6 +16,7 @@
     reason = "a tool for a person at a terminal, not part of the module"
 )]
 
+mod flow;
 mod ledger;
 mod metrics;
 mod options;
@@ -43,7 +45,7 @@ use writer::Writer;
 const TICK: Duration = Duration::from_millis(250);
 /// How long what was written may take to arrive once the writing is over.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// What the platform gives a trigger to end.
+/// What the platform gives a trigger or connector to end.
 const GRACE: Duration = Duration::from_secs(10);
 
 #[tokio::main]
@@ -67,9 +69,9 @@ async fn play(options: Options) -> Result<Verdict, Problem> {
     if let Some(writer) = &mut writer {
         writer.write_backlog();
     }
-    let mut trigger = world.trigger.start();
-    screen.banner(&world, &options, &trigger);
-    let runs = tokio::spawn(runs::run_events(Arc::clone(&world)));
+    let mut node = world.node.start();
+    screen.banner(&world, &options, &node);
+    let runs = tokio::spawn(Arc::clone(&world.runs).run_events());
 
     let writing = Duration::from_secs(options.seconds);
     let mut kill_at = options.kill.then_some(writing / 2);
@@ -91,36 +93,36 @@ async fn play(options: Options) -> Result<Verdict, Problem> {
             }
         }
         let is_writing = Instant::now() < writing_until;
-        if let Some(writer) = writer.as_mut().filter(|_| is_writing) {
-            writer.write_due(&mut screen);
+        if let Some(said) = writer.as_mut().filter(|_| is_writing).and_then(Writer::write_due) {
+            screen.say(&said);
         }
         if kill_at.is_some_and(|at| start.elapsed() >= at) {
             kill_at = None;
             kills += 1;
-            trigger = kill_and_restart(&world, trigger, &mut screen).await;
+            node = kill_and_restart(&world, node, &mut screen).await;
         }
         world.take_in().await;
         world.metrics.read().await;
         screen.show(&world);
         let has_all_arrived = !is_writing && world.has_all_arrived();
-        if has_all_arrived || Instant::now() >= until || !trigger.is_running() {
+        if has_all_arrived || Instant::now() >= until || !node.is_running() {
             break;
         }
     }
 
-    let ended_early = !trigger.is_running();
+    let ended_early = !node.is_running();
     let asked = Instant::now();
-    let exit = trigger.stop(GRACE).await;
+    let exit = node.stop(GRACE).await;
     let took = asked.elapsed();
     // What the trigger handed over last still has to go through the playbook.
     tokio::select! {
-        _ = support::eventually(PATIENCE, || world.runs_under_way() == 0) => {}
+        _ = support::eventually(PATIENCE, || world.runs.under_way() == 0) => {}
         () = interrupts.next() => {}
     }
     world.take_in().await;
     runs.abort();
     screen.end(&world);
-    let log = trigger.stderr().all();
+    let log = node.stderr().all();
     Ok(Verdict::new(&world, verdict::Ending { exit, took, ended_early, kills, log }))
 }
 
@@ -144,11 +146,11 @@ impl Interrupts {
     }
 }
 
-/// Ends the trigger as a crash does, and starts it again as the platform does.
-async fn kill_and_restart(world: &World, mut trigger: Process, screen: &mut Screen) -> Process {
-    trigger.kill();
-    trigger.exited(GRACE).await;
-    let trigger = world.trigger.start();
-    screen.say(&format!("trigger killed (SIGKILL) and started again, process {}", trigger.id().unwrap_or(0)));
-    trigger
+/// Ends the trigger or connector as a crash does, and starts it again as the platform does.
+async fn kill_and_restart(world: &World, mut node: Process, screen: &mut Screen) -> Process {
+    node.kill();
+    node.exited(GRACE).await;
+    let (name, node) = (world.flow.node, world.node.start());
+    screen.say(&format!("{name} killed (SIGKILL) and started again, process {}", node.id().unwrap_or(0)));
+    node
 }

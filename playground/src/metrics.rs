@@ -1,9 +1,9 @@
-//! What the trigger says of itself on its metrics port.
+//! What the trigger or the connector says of itself on its metrics port.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
-/// A reader of the trigger's metrics that survives restarts of the trigger.
+/// A reader of its metrics that survives its restarts.
 pub(crate) struct Metrics {
     url: String,
     client: reqwest::Client,

@@ -13,10 +13,13 @@ pub(crate) struct Options {
     #[arg(long, value_name = "RECORDS", default_value_t = 2000, conflicts_with = "bucket",
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) rate: u32,
-    /// Kill the trigger half-way (SIGKILL) and start it again
+    /// Run the connector, which sends to the intake itself, in place of the trigger with its playbook
+    #[arg(long, conflicts_with = "bucket")]
+    pub(crate) connector: bool,
+    /// Kill the trigger or the connector half-way (SIGKILL) and start it again
     #[arg(long)]
     pub(crate) kill: bool,
-    /// Show what the trigger writes to its log
+    /// Show what it writes to its log
     #[arg(long)]
     pub(crate) verbose: bool,
     /// Read this bucket of yours, with the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY

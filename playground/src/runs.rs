@@ -1,16 +1,21 @@
 //! The playbook's runs: one for each event that the platform accepted.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use support::platform::Event;
-use support::playbook::Run;
+use support::platform::{Event, Platform};
+use support::playbook::{Run, Runner};
 use tokio::task::JoinSet;
 
-use crate::world::World;
+/// What starts a run for each event.
+pub(crate) struct Runs {
+    platform: Arc<Platform>,
+    runner: Runner,
+    tally: Mutex<Tally>,
+}
 
 /// What the runs came to so far.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Runs {
+pub(crate) struct Tally {
     /// Events that started a run: batches.
     pub(crate) batches: usize,
     /// The records in them.
@@ -24,43 +29,60 @@ pub(crate) struct Runs {
     pub(crate) accepted: usize,
 }
 
-/// Starts a run for every event, and goes on until it is aborted.
-pub(crate) async fn run_events(world: Arc<World>) {
-    let mut under_way = JoinSet::new();
-    loop {
-        tokio::select! {
-            event = world.platform.next_event() => {
-                under_way.spawn(run(Arc::clone(&world), event));
-            }
-            Some(_) = under_way.join_next() => {}
-        }
+impl Runs {
+    pub(crate) fn new(platform: Arc<Platform>, runner: Runner) -> Self {
+        Self { platform, runner, tally: Mutex::default() }
     }
-}
 
-async fn run(world: Arc<World>, event: Event) {
-    let is_repeat = event.is_repeat;
-    let counted = event.clone();
-    // The action deletes the file: count first.
-    let records = tokio::task::spawn_blocking(move || counted.records().len()).await.unwrap_or(0);
-    {
-        let mut runs = world.runs.lock().unwrap();
-        runs.batches += 1;
-        runs.records += records;
-        if is_repeat {
-            runs.records_in_repeats += records;
-        }
-    }
-    let run = world.runner.run(event).await;
-    let mut runs = world.runs.lock().unwrap();
-    runs.ended += 1;
-    match run {
-        Ok(run) => {
-            runs.accepted += accepted(&run);
-            if !run.is_success() {
-                runs.failures.push(why(&run));
+    /// Starts a run for every event, and goes on until it is aborted.
+    pub(crate) async fn run_events(self: Arc<Self>) {
+        let mut under_way = JoinSet::new();
+        loop {
+            tokio::select! {
+                event = self.platform.next_event() => {
+                    under_way.spawn(Arc::clone(&self).run(event));
+                }
+                Some(_) = under_way.join_next() => {}
             }
         }
-        Err(error) => runs.failures.push(error.to_string()),
+    }
+
+    /// What the runs came to so far.
+    pub(crate) fn so_far(&self) -> Tally {
+        self.tally.lock().unwrap().clone()
+    }
+
+    /// Events that the platform accepted and whose run has not ended.
+    pub(crate) fn under_way(&self) -> usize {
+        let ended = self.tally.lock().unwrap().ended;
+        self.platform.events().len() - ended
+    }
+
+    async fn run(self: Arc<Self>, event: Event) {
+        let is_repeat = event.is_repeat;
+        let counted = event.clone();
+        // The action deletes the file: count first.
+        let records = tokio::task::spawn_blocking(move || counted.records().len()).await.unwrap_or(0);
+        {
+            let mut tally = self.tally.lock().unwrap();
+            tally.batches += 1;
+            tally.records += records;
+            if is_repeat {
+                tally.records_in_repeats += records;
+            }
+        }
+        let run = self.runner.run(event).await;
+        let mut tally = self.tally.lock().unwrap();
+        tally.ended += 1;
+        match run {
+            Ok(run) => {
+                tally.accepted += accepted(&run);
+                if !run.is_success() {
+                    tally.failures.push(why(&run));
+                }
+            }
+            Err(error) => tally.failures.push(error.to_string()),
+        }
     }
 }
 

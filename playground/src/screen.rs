@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use support::module::Process;
 
+use crate::flow::CONNECTOR;
 use crate::options::Options;
 use crate::world::{BUCKET, World};
 use crate::writer::EXPECTED;
@@ -19,7 +20,7 @@ pub(crate) struct Screen {
     start: Instant,
     is_terminal: bool,
     shown: Option<Instant>,
-    /// How many lines of the playbook's log were looked at.
+    /// How many lines of the user's log were looked at.
     logs: usize,
     /// What the warnings and errors among them said, without the values, and how often.
     said: BTreeMap<String, usize>,
@@ -37,7 +38,7 @@ impl Screen {
     }
 
     /// What runs where.
-    pub(crate) fn banner(&self, world: &World, options: &Options, trigger: &Process) {
+    pub(crate) fn banner(&self, world: &World, options: &Options, node: &Process) {
         let bucket = match (&world.s3, &options.bucket) {
             (Some(s3), _) => {
                 format!("{}   flow logs of 2 accounts keep arriving in {BUCKET}", s3.endpoint_url())
@@ -47,27 +48,38 @@ impl Screen {
         let platform = world.platform.url_callback();
         let platform = platform.split_once("/api").map_or(platform.as_str(), |(url, _)| url);
         let seconds = options.seconds;
+        let flow = world.flow;
+        let (does, action) = if *flow == CONNECTOR {
+            ("hands out the secret and takes the log".to_owned(), "")
+        } else {
+            (
+                format!("runs the playbook \"{}\"", world.playbook_name),
+                "\n  action    a process for each event",
+            )
+        };
         println!(
             "
   S3        {bucket}
-  platform  {platform}   runs the playbook \"{}\"
-  trigger   process {}, {}
-  action    a process for each event
+  platform  {platform}   {does}
+  {:<9} process {}, {}{action}
   intake    {}
 
   Goes on for {seconds} s, then tells whether anything was lost. Ctrl-C ends it earlier.{}
 ",
-            world.playbook_name,
-            trigger.id().unwrap_or(0),
+            flow.node,
+            node.id().unwrap_or(0),
             world.metrics.url(),
             world.intake_server,
             if world.is_followed() {
-                "
-  On purpose: S3, the platform and the intake fail now and then, one object is corrupt, some records are SKIPDATA.
-  The trigger warns of all that; the verdict counts what is lost in spite of it.
-  Objects: delivered of written. Lag: the age of the oldest that is not all there."
+                format!(
+                    "
+  On purpose: {} fail now and then, one object is corrupt, some records are SKIPDATA.
+  The {} warns of all that; the verdict counts what is lost in spite of it.
+  Objects: delivered of written. Lag: the age of the oldest that is not all there.",
+                    flow.failing, flow.node,
+                )
             } else {
-                ""
+                String::new()
             },
         );
     }
@@ -79,7 +91,7 @@ impl Screen {
         self.shown = self.shown.filter(|_| !self.is_terminal);
     }
 
-    /// The progress, if it is time for it, after what the trigger told the playbook's user.
+    /// The progress, if it is time for it, after what the user was told.
     pub(crate) fn show(&mut self, world: &World) {
         self.repeat_logs(world);
         let pause = if self.is_terminal { Duration::ZERO } else { PLAIN };
@@ -112,7 +124,7 @@ impl Screen {
         println!();
     }
 
-    /// Shows the warnings and errors that the trigger logged for the playbook's user, the first of those that only
+    /// Shows the warnings and errors that were logged for the user, the first of those that only
     /// differ in their values.
     fn repeat_logs(&mut self, world: &World) {
         let logs = world.platform.logs();
@@ -122,14 +134,13 @@ impl Screen {
             let times = self.said.entry(format!("{}: {sentence}", line.level)).or_default();
             *times += 1;
             if *times == 1 {
-                self.say(&shortened(format!("trigger, {}: {}", line.level, line.message)));
+                self.say(&shortened(format!("{}, {}: {}", world.flow.node, line.level, line.message)));
             }
         }
         self.logs = logs.len();
     }
 
     fn progress(&self, world: &World) -> String {
-        let runs = world.runs_so_far();
         let seen = world.metrics.seen();
         let seconds = self.start.elapsed().as_secs_f64();
         if !world.is_followed() {
@@ -137,8 +148,8 @@ impl Screen {
                 "{seconds:7.1} s  objects {} · records {} · batches {} · accepted {} · lag {:.0} s",
                 count(seen.objects),
                 count(seen.records),
-                count(runs.batches),
-                count(runs.accepted),
+                count(world.batches()),
+                count(world.runs.so_far().accepted),
                 seen.lag_seconds,
             );
         }
@@ -149,14 +160,14 @@ impl Screen {
             count(seen.objects),
             count(sums.objects),
             count(sums.written),
-            count(runs.batches),
+            count(world.batches()),
             count(sums.accepted),
             ledger.lag().as_secs_f64(),
         )
     }
 }
 
-/// Whether a warning or an error of the trigger comes of a trouble that the writer makes.
+/// Whether a warning or an error comes of a trouble that the writer makes.
 fn is_on_purpose(said: &str) -> bool {
     EXPECTED.iter().any(|expected| said.contains(expected))
 }

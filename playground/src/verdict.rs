@@ -4,12 +4,13 @@ use std::fmt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use crate::flow::Flow;
 use crate::ledger::Sums;
-use crate::runs::Runs;
+use crate::runs::Tally;
 use crate::screen::count;
 use crate::world::World;
 
-/// How the trigger ended.
+/// How the trigger or connector ended.
 pub(crate) struct Ending {
     /// `None`: it had to be killed.
     pub(crate) exit: Option<ExitStatus>,
@@ -25,12 +26,14 @@ pub(crate) struct Ending {
 
 /// The verdict.
 pub(crate) struct Verdict {
+    flow: &'static Flow,
     /// The sums of the ledger; `None`: bucket or intake are the user's.
     sums: Option<Sums>,
-    runs: Runs,
+    batches: usize,
+    runs: Tally,
     under_way: usize,
     corrupt: usize,
-    /// Corrupt objects that the trigger named to the playbook's user.
+    /// Corrupt objects that were named to the user.
     named: usize,
     ending: Ending,
 }
@@ -41,9 +44,11 @@ impl Verdict {
         let logs = world.platform.logs();
         let is_named = |key: &&String| logs.iter().any(|line| line.message.contains(key.as_str()));
         Self {
+            flow: world.flow,
             sums: world.sums(),
-            runs: world.runs_so_far(),
-            under_way: world.runs_under_way(),
+            batches: world.batches(),
+            runs: world.runs.so_far(),
+            under_way: world.runs.under_way(),
             named: corrupt.iter().filter(is_named).count(),
             corrupt: corrupt.len(),
             ending,
@@ -60,13 +65,14 @@ impl Verdict {
         };
         if let Some(sums) = &self.sums {
             fault(sums.missing, "records were lost");
-            // A batch that was in flight when the trigger was killed may come again, under the same name.
-            let unexplained = sums.repeated.saturating_sub(self.runs.records_in_repeats);
-            fault(unexplained, "records came twice without need");
+            // A batch that was in flight at a kill may come again: to the platform under the same name.
+            let explained = self.runs.records_in_repeats + self.ending.kills * self.flow.repeats;
+            fault(sums.repeated.saturating_sub(explained), "records came twice without need");
             fault(sums.headers, "headers were sent as events");
             fault(sums.empty, "empty lines were sent as events");
             fault(sums.strange, "events were never written");
-            fault(self.corrupt - self.named, "corrupt objects were not named in the playbook's log");
+            let unnamed = format!("corrupt objects were not named in {}", self.flow.log);
+            fault(self.corrupt - self.named, &unnamed);
         } else {
             fault(
                 self.runs.records.saturating_sub(self.runs.accepted),
@@ -76,10 +82,10 @@ impl Verdict {
         fault(self.runs.failures.len(), "runs of the action failed");
         fault(self.under_way, "runs of the action did not end");
         if self.ending.ended_early {
-            faults.push("the trigger ended before it was asked to".to_owned());
+            faults.push(format!("the {} ended before it was asked to", self.flow.node));
         }
         if !self.ending.exit.is_some_and(|status| status.success()) {
-            faults.push("the trigger did not end well".to_owned());
+            faults.push(format!("the {} did not end well", self.flow.node));
         }
         faults
     }
@@ -93,7 +99,7 @@ impl Verdict {
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const LOG_LINES: usize = 20;
-        let Self { runs, ending, .. } = self;
+        let Self { flow, runs, ending, .. } = self;
         let mut row = |name: &str, value: String, note: String| {
             let note = if note.is_empty() { note } else { format!("   {note}") };
             writeln!(f, "  {name:<24}{value:>12}{note}")
@@ -106,7 +112,7 @@ impl fmt::Display for Verdict {
         } else {
             rows.push(number("records in batches", runs.records));
         }
-        rows.push(number("batches", runs.batches));
+        rows.push(number("batches", self.batches));
         match &self.sums {
             Some(sums) => {
                 rows.push(number("events accepted", sums.accepted));
@@ -116,12 +122,14 @@ impl fmt::Display for Verdict {
                         "{} of them in a request made twice, same request_id",
                         count(runs.records_in_repeats)
                     )
+                } else if sums.repeated > 0 && ending.kills > 0 {
+                    "sent again after the SIGKILL, which the intake cannot know".to_owned()
                 } else {
                     String::new()
                 };
                 rows.push(("repeated", count(sums.repeated), note));
                 rows.push(number("headers, empty lines", sums.headers + sums.empty));
-                let note = format!("{} named in the playbook's log", self.named);
+                let note = format!("{} named in {}", self.named, flow.log);
                 rows.push(("corrupt objects", count(self.corrupt), note));
             }
             None => rows.push(number("events accepted", runs.accepted)),
@@ -134,12 +142,12 @@ impl fmt::Display for Verdict {
         if ending.kills > 0 {
             note.push_str(", SIGKILLed once before");
         }
-        rows.push(("trigger", exit, note));
+        rows.push((flow.node, exit, note));
         for (name, value, note) in rows {
             row(name, value, note)?;
         }
         let faults = self.faults();
-        if faults.is_empty() && runs.records == 0 {
+        if faults.is_empty() && self.batches == 0 {
             return write!(
                 f,
                 "\n  Nothing was lost, but nothing was there: no new record came under this prefix."
@@ -152,7 +160,7 @@ impl fmt::Display for Verdict {
         for failure in runs.failures.iter().take(5) {
             writeln!(f, "  run failed: {failure}")?;
         }
-        writeln!(f, "\n  The last the trigger wrote:")?;
+        writeln!(f, "\n  The last the {} wrote:", flow.node)?;
         for line in ending.log.iter().skip(ending.log.len().saturating_sub(LOG_LINES)) {
             writeln!(f, "    {line}")?;
         }

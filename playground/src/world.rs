@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex};
 use serde_json::json;
 use support::intake::Intake;
 use support::module::Module;
-use support::platform::{Platform, Setup};
+use support::platform::{Endpoint, Platform, Setup};
 use support::playbook::{self, Playbook, Runner};
 use support::s3;
+use support::script::Script;
 use tempfile::TempDir;
 
+use crate::flow::{CHUNK, CONNECTOR, Flow, PLAYBOOK};
 use crate::ledger::{Ledger, Sums};
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -50,18 +52,18 @@ pub(crate) enum Problem {
 
 /// Everything that runs.
 pub(crate) struct World {
+    pub(crate) flow: &'static Flow,
     /// The S3 of generated flow logs; `None`: the bucket is the user's.
     pub(crate) s3: Option<s3::Server>,
     pub(crate) platform: Arc<Platform>,
     /// The intake that only counts; `None`: the intake is the user's.
     pub(crate) intake: Option<Intake>,
-    pub(crate) runner: Runner,
-    /// How the platform starts the trigger.
-    pub(crate) trigger: Module,
+    pub(crate) runs: Arc<Runs>,
+    /// How the platform starts the trigger or the connector.
+    pub(crate) node: Module,
     pub(crate) metrics: Metrics,
     pub(crate) playbook_name: String,
     pub(crate) intake_server: String,
-    pub(crate) runs: Mutex<Runs>,
     pub(crate) ledger: Mutex<Ledger>,
     /// Keys of objects that cannot be read.
     pub(crate) corrupt: Mutex<Vec<String>>,
@@ -77,9 +79,10 @@ struct Account {
 }
 
 impl World {
-    /// Starts the servers; the trigger is ready to be started.
+    /// Starts the servers; trigger or connector is ready to be started.
     pub(crate) async fn build(options: &Options) -> Result<Self, Problem> {
         let binary = binary()?;
+        let flow = if options.connector { &CONNECTOR } else { &PLAYBOOK };
         let home = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
         let folder = tempfile::Builder::new().prefix("aws-flowlogs-playground-").tempdir()?;
         let account = account(options)?;
@@ -102,7 +105,7 @@ impl World {
 
         let mut playbook = Playbook::load(home.join(TEMPLATE))?;
         let action = playbook.action()?.0.to_owned();
-        playbook.set_argument(&action, "intake_key", intake_key);
+        playbook.set_argument(&action, "intake_key", intake_key.as_str());
         playbook.set_argument(&action, "intake_server", intake_server.as_str());
         let playbook_name = playbook.name.clone();
 
@@ -122,28 +125,34 @@ impl World {
                 }),
             }
         };
+        let mut arguments = arguments(options);
+        if let Some(arguments) = arguments.as_object_mut().filter(|_| options.connector) {
+            arguments.insert("intake_key".to_owned(), intake_key.into());
+            arguments.insert("intake_server".to_owned(), intake_server.as_str().into());
+        }
         let metrics_port = support::free_port();
-        let mut trigger = module("fetch_flowlogs")
+        let mut node = module(flow.command)
             .values_in(folder.path().join("trigger-values"))
             .storage(&storage)
             .value("token", platform.token())
             .value("url_callback", platform.url_callback())
             .value("liveness_port", support::free_port())
             .value("metrics_port", metrics_port)
-            .value("trigger_configuration", trigger_arguments(options));
+            .value(flow.configuration, arguments);
         if options.verbose {
-            trigger = trigger.echo();
+            node = node.echo();
         }
+        let runner = Runner::new(Arc::clone(&platform), playbook, module("push_events"));
         Ok(Self {
-            runner: Runner::new(Arc::clone(&platform), playbook, module("push_events")),
+            flow,
+            runs: Arc::new(Runs::new(Arc::clone(&platform), runner)),
             s3,
             platform,
             intake,
-            trigger,
+            node,
             metrics: Metrics::new(metrics_port),
             playbook_name,
             intake_server,
-            runs: Mutex::default(),
             ledger: Mutex::default(),
             corrupt: Mutex::default(),
             _folder: folder,
@@ -171,9 +180,23 @@ impl World {
         let _ = taken.await;
     }
 
-    /// What the runs came to so far.
-    pub(crate) fn runs_so_far(&self) -> Runs {
-        self.runs.lock().unwrap().clone()
+    /// What goes wrong where batches are taken; `None`: that is the user's intake.
+    pub(crate) fn taker(&self) -> Option<&Script> {
+        if *self.flow == CONNECTOR {
+            self.intake.as_ref().map(Intake::script)
+        } else {
+            Some(self.platform.script(Endpoint::Events))
+        }
+    }
+
+    /// Batches that were taken: runs of the playbook, or the connector's requests.
+    pub(crate) fn batches(&self) -> usize {
+        match &self.intake {
+            Some(intake) if *self.flow == CONNECTOR => {
+                intake.posts().iter().filter(|post| post.events > 0).count()
+            }
+            _ => self.runs.so_far().batches,
+        }
     }
 
     /// The sums of the ledger, if every record can be followed.
@@ -181,15 +204,9 @@ impl World {
         self.is_followed().then(|| self.ledger.lock().unwrap().sums())
     }
 
-    /// Events that the platform accepted and whose run has not ended.
-    pub(crate) fn runs_under_way(&self) -> usize {
-        let ended = self.runs.lock().unwrap().ended;
-        self.platform.events().len() - ended
-    }
-
     /// Whether nothing is on its way any longer; of a bucket that is not ours nobody knows.
     pub(crate) fn has_all_arrived(&self) -> bool {
-        self.sums().is_none_or(|sums| sums.missing == 0) && self.runs_under_way() == 0
+        self.sums().is_none_or(|sums| sums.missing == 0) && self.runs.under_way() == 0
     }
 }
 
@@ -220,15 +237,15 @@ fn account(options: &Options) -> Result<Account, Problem> {
     })
 }
 
-/// What the user fills in on the trigger's form.
-fn trigger_arguments(options: &Options) -> serde_json::Value {
+/// What the user fills in on the form, but for the intake.
+fn arguments(options: &Options) -> serde_json::Value {
     match &options.bucket {
         // Small steps, so that there is something to see in half a minute.
         None => json!({
             "bucket_name": BUCKET,
             "prefix": "AWSLogs/",
             "frequency": 2,
-            "chunk_size": 2500,
+            "chunk_size": CHUNK,
             "start_from": "beginning",
         }),
         Some(bucket) => json!({

@@ -6,27 +6,26 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use support::flowlogs::{FlowLog, Generator};
-use support::platform::Endpoint;
 use support::s3::{Operation, Rule, Trouble};
 use support::script::Fault;
 
+use crate::flow::Flow;
 use crate::options::Options;
-use crate::screen::Screen;
 use crate::world::{BUCKET, World};
 
 /// From one object to the next.
 const PAUSE: Duration = Duration::from_millis(200);
-/// Objects that are there before the trigger starts.
+/// Objects that are there before anything is read.
 const BACKLOG: usize = 20;
 /// From one trouble to the next.
 const TROUBLE: Duration = Duration::from_secs(4);
 
-/// What the trigger's warnings and errors about these troubles, and about SKIPDATA records, contain.
+/// What warnings and errors about these troubles, and about SKIPDATA records, contain.
 pub(crate) const EXPECTED: [&str; 5] = [
     "(SKIPDATA or INCOMPLETEDATA)",
     "object could not be read",
     "object rejected",
-    "the platform did not take a batch",
+    "did not take a batch",
     "cannot look for flow logs",
 ];
 
@@ -74,17 +73,17 @@ impl Writer {
         self.next = Instant::now();
     }
 
-    /// Writes what is due by now, and makes the trouble that is due by now.
-    pub(crate) fn write_due(&mut self, screen: &mut Screen) {
+    /// Writes what is due by now, and makes the trouble that is due by now; says what trouble that is.
+    pub(crate) fn write_due(&mut self) -> Option<String> {
         while self.next <= Instant::now() {
             self.next += PAUSE;
             self.write();
         }
-        if self.next_trouble <= Instant::now() {
-            self.next_trouble += TROUBLE;
-            let said = self.trouble();
-            screen.say(said);
+        if self.next_trouble > Instant::now() {
+            return None;
         }
+        self.next_trouble += TROUBLE;
+        Some(format!("on purpose: {}", self.trouble()))
     }
 
     fn write(&mut self) {
@@ -114,28 +113,33 @@ impl Writer {
     }
 
     /// The next trouble, one after the other; says what it is.
-    fn trouble(&mut self) -> &'static str {
+    fn trouble(&mut self) -> String {
         let s3 = |operation, trouble| {
             if let Some(s3) = &self.world.s3 {
                 s3.control().add_rule(Rule::new(operation, trouble).times(1));
             }
         };
-        let callback = self.world.platform.script(Endpoint::Events);
+        let Flow { taker, batch, .. } = self.world.flow;
+        let take = |fault| {
+            if let Some(script) = self.world.taker() {
+                script.then(fault);
+            }
+        };
         self.troubles += 1;
-        match self.troubles % 7 {
+        let said = match self.troubles % 7 {
             1 => {
-                callback.then(Fault::status(503));
-                "on purpose: the platform refuses an event with 503"
+                take(Fault::status(503));
+                return format!("the {taker} refuses {batch} with 503");
             }
             2 => {
                 s3(Operation::Get, Trouble::CutBody(1000));
-                "on purpose: S3 drops the connection in the middle of an object"
+                "S3 drops the connection in the middle of an object"
             }
             3 => {
                 if let Some(intake) = &self.world.intake {
                     intake.script().then(Fault::status(429));
                 }
-                "on purpose: the intake asks to slow down with 429"
+                "the intake asks to slow down with 429"
             }
             4 => {
                 if let Some(flow_log) = self.flow_logs.first() {
@@ -143,20 +147,21 @@ impl Writer {
                     self.world.corrupt.lock().unwrap().push(key.clone());
                     self.put(&key, b"\x1f\x8b\x08\x00 this was gzip once".as_slice().into());
                 }
-                "on purpose: a corrupt object is in the bucket"
+                "a corrupt object is in the bucket"
             }
             5 => {
-                callback.then(Fault::Drop);
-                "on purpose: the platform drops the connection of an event"
+                take(Fault::Drop);
+                return format!("the {taker} drops the connection of {batch}");
             }
             6 => {
                 s3(Operation::List, Trouble::SLOW_DOWN);
-                "on purpose: S3 asks to slow down with 503"
+                "S3 asks to slow down with 503"
             }
             _ => {
                 s3(Operation::Get, Trouble::INTERNAL_ERROR);
-                "on purpose: S3 answers a read with 500"
+                "S3 answers a read with 500"
             }
-        }
+        };
+        said.to_owned()
     }
 }
