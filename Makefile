@@ -64,8 +64,9 @@ $(CARGO_DENY):
 	cargo install --debug --locked cargo-deny@$(CARGO_DENY_VERSION) --root $(TOOLS) --target-dir $(TOOLS)/target
 	rm -rf $(TOOLS)/target
 
+# Most tests wait for a process or a server: more of them than processors run at a time.
 unit: ## Run every test, the ones of the manifests and of the pages included
-	@scripts/unit
+	RUST_TEST_THREADS=8 cargo test --workspace --locked
 
 # The whole workspace is named so that dependencies are those that the tests were compiled with. The crate that decodes is
 # compiled once more, without the checks that the tests have and a release has not.

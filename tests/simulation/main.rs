@@ -6,7 +6,7 @@
 //! comes again only where GUARANTEES.md allows it.
 //!
 //! `SEED=17 cargo test --test simulation a_seed` replays one schedule with all that happens in it; `SCHEDULES=100000`
-//! with `--test simulation whatever -- --ignored` runs more of them.
+//! runs more of them.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -73,7 +73,6 @@ fn number(variable: &str) -> Option<u64> {
 /// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log, account,
 /// region or day it belongs to, and however late it comes.
 #[test]
-#[ignore = "it computes for minutes: `make unit` runs it beside the others"]
 fn whatever_goes_wrong_each_listed_record_is_delivered_or_named_as_rejected() {
     let schedules = number("SCHEDULES").unwrap_or(SCHEDULES);
     match run_all(0..schedules, Plan::of) {
@@ -88,7 +87,6 @@ fn whatever_goes_wrong_each_listed_record_is_delivered_or_named_as_rejected() {
 
 /// Guarantee 5: SIGKILL at any moment loses nothing and repeats at most the one batch that was in flight.
 #[test]
-#[ignore = "it computes for minutes: `make unit` runs it beside the others"]
 fn a_crash_between_any_two_steps_loses_nothing() {
     for (seed, is_connector) in [(1, false), (2, false), (1, true)] {
         let plan = Plan::for_crashes(seed, is_connector);

@@ -122,7 +122,6 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    #[ignore = "it computes for minutes: `make unit` runs it beside the others"]
     fn the_walk_finds_exactly_what_a_listing_of_everything_finds(
         old in prop::collection::btree_set(key(0..200), 1..40),
         new in prop::collection::btree_set(key(0..22), 0..20),

@@ -237,7 +237,12 @@ async fn sigkills_lose_nothing_and_each_repeats_five_batches_at_most() {
     connector.put(1, 10);
     let process = connector.module().start();
     let is_there = || connector.difference().values().all(|count| *count > 0);
-    assert!(eventually(PATIENCE, is_there).await, "{:#?}", connector.difference());
+    let told = || {
+        let logs = connector.world.platform.logs().into_iter().map(|line| line.message);
+        let named = logs.filter(|message| message.contains("died")).collect::<Vec<_>>().join("\n");
+        format!("{}\n{named}", process.stderr().text())
+    };
+    assert!(eventually(PATIENCE, is_there).await, "{:#?}\n{}", connector.difference(), told());
     assert!(process.stderr().wait_for("poll ended", PATIENCE).await);
     let repeated: i64 = connector.difference().values().sum();
     assert!(repeated <= i64::try_from(KILLS * SIDE_BY_SIDE * 10).unwrap(), "{repeated} records repeated");
