@@ -52,8 +52,9 @@ async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, Value
     let secrets = secrets.as_ref().map(Option::as_ref).map_err(|missing| *missing);
     let account = report.step("account", secrets, async |secrets| account::account(values, secrets)).await;
     let of_node = secrets.unwrap_or_default();
-    let kind = if node::is_connector(values) { "connector" } else { "trigger" };
-    let node = report.step(kind, Ok(()), async |()| node::node(values, of_node)).await;
+    let is_connector = node::is_connector(values);
+    let kind = if is_connector { "connector" } else { "trigger" };
+    let node = report.step(kind, Ok(()), async |()| node::node(is_connector, values, of_node)).await;
     let node = have(&node);
     let (account, listing) = (have(&account), node.map(|node| &node.listing));
     let keys = report.step("keys", account, async |account| account::keys(account, values).await).await;
@@ -93,7 +94,7 @@ async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, Value
         .ok();
 
     report.step("storage", Ok(()), async |()| platform::storage(values, node.ok()).await).await.ok();
-    if kind == "connector" {
+    if is_connector {
         let intake = node.and_then(|node| node.intake.as_ref().ok_or(kind));
         report.step("intake", intake, async |intake| intake::intake(intake).await).await.ok();
     } else {

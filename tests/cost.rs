@@ -114,8 +114,8 @@ async fn measure(
         let (mut listed, mut polled) = (0, 0);
         let has_polled = || {
             // Looking through all requests costs more than the poll itself.
-            let count = s3.count(Operation::List);
-            if std::mem::replace(&mut listed, count) == count {
+            let lists_so_far = s3.count(Operation::List);
+            if std::mem::replace(&mut listed, lists_so_far) == lists_so_far {
                 return false;
             }
             let count = polls_of(&lists()).len();

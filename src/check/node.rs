@@ -27,9 +27,9 @@ pub(super) fn is_connector(values: &Values) -> bool {
         || values.required_json("trigger_configuration").is_ok_and(|given| given.get("intake_key").is_some())
 }
 
-/// Reads the arguments.
-pub(super) fn node(values: &Values, secrets: Option<&Secrets>) -> Step<Node> {
-    let (told, node) = if is_connector(values) {
+/// Reads the arguments of a trigger or, if `is_connector`, of a connector.
+pub(super) fn node(is_connector: bool, values: &Values, secrets: Option<&Secrets>) -> Step<Node> {
+    let (told, node) = if is_connector {
         let (ConnectorConfiguration { listing, intake }, uuid) = read(values, secrets)?;
         let told = told(&listing, &format!(", records go to {}", intake.batch_url));
         (told, Node { listing, uuid, intake: Some(intake) })

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::sdk;
 
 /// How long a test waits for what must come to pass; far more than it takes.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The time in which the process must be gone after SIGTERM.
 pub const END: Duration = Duration::from_secs(10);

@@ -20,7 +20,7 @@ use crate::manifests::{account, action, committed, forms, properties, title, tri
 const BUCKET: &str = "acme-flow-logs";
 const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `{"type": ["Bucket", "acme-flow-logs"]}`: a step on the field of a property.
 fn step(schema: &Value, verb: &str, property: &str, value: impl Into<Value>) -> Value {

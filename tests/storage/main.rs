@@ -29,7 +29,7 @@ const BUCKET: &str = "platform-storage";
 const CUSTOMER: &str = "acme-flow-logs";
 const ACCESS_KEY: &str = "AKIAOFTHEPLATFORM";
 const SECRET: &str = "the platform's own secret";
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// The time in which a process must be gone after SIGTERM.
 const END: Duration = Duration::from_secs(10);
 

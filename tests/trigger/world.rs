@@ -13,7 +13,7 @@ use support::{eventually, free_port};
 use tempfile::TempDir;
 
 /// How long a test waits for what must come to pass; far more than it takes.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The time in which the process must be gone after SIGTERM.
 pub const END: Duration = Duration::from_secs(10);
 
