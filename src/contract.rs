@@ -4,15 +4,17 @@
 //! knows the [`Cover`]s that it consists of; a sink delivers it. The traits are in [`source`](crate::source) and
 //! [`sink`](crate::sink); the receipt is in the latter, where nothing but a sink can make one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::layout::name::Day;
 use crate::s3::Object;
+use crate::shutdown::Stopped;
 
 /// An object that is to be delivered.
 #[derive(Debug)]
@@ -21,15 +23,24 @@ pub struct Claim {
     pub object: Object,
     /// How many of its records were delivered before.
     pub from: u64,
-    /// Freed when the object is read to its end or has failed: a source that wants no other object read meanwhile waits
-    /// for it.
-    pub alone: Option<OwnedSemaphorePermit>,
+    /// Told when the object is decoded, where the process may die of that. Dropped when the object is read to its end or has
+    /// failed: a source that wants no other object read meanwhile waits for it.
+    pub watch: Option<Arc<dyn Watch>>,
+}
+
+/// Follows how an object is decoded.
+pub trait Watch: std::fmt::Debug + Send + Sync {
+    /// The first part of the object is here and is about to be decoded.
+    fn decodes(&self) -> BoxFuture<'_, Result<(), Stopped>>;
+
+    /// The object was decoded to its end, or is damaged.
+    fn decoded(&self) -> BoxFuture<'_, Result<(), Stopped>>;
 }
 
 impl Claim {
     /// All of an object.
     pub fn whole(object: Object) -> Self {
-        Self { object, from: 0, alone: None }
+        Self { object, from: 0, watch: None }
     }
 }
 

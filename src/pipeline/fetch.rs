@@ -11,9 +11,9 @@ use bytes::Buf as _;
 use flow_log::decode::block::Block;
 use flow_log::decode::{Decoder, ObjectError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 
-use crate::contract::Claim;
+use crate::contract::{Claim, Watch};
 use crate::pipeline::batch::Cursor;
 use crate::s3::{Bucket, Content, Object, S3Error, S3Failure};
 
@@ -129,9 +129,9 @@ impl Opener {
 
     /// Opens an object on a task of its own, so that it goes on while a batch is delivered.
     pub async fn open(self, claim: Claim) -> Result<Opened, Box<Unopened>> {
-        let object = claim.object.clone();
-        let task = tokio::spawn(async move { self.open_here(object).await });
-        let lost = |error: tokio::task::JoinError| Err(FetchError::Internal(error.to_string()));
+        let (object, watch) = (claim.object.clone(), claim.watch.clone());
+        let task = tokio::spawn(async move { self.open_here(object, watch.as_deref()).await });
+        let lost = |error: JoinError| Err(FetchError::Internal(error.to_string()));
         match task.await.unwrap_or_else(lost) {
             Ok(Decoding { blocks, decoding, budget }) => {
                 let cursor = Cursor::new(claim.object.clone(), claim.from);
@@ -141,7 +141,7 @@ impl Opener {
         }
     }
 
-    async fn open_here(&self, object: Object) -> Result<Decoding, FetchError> {
+    async fn open_here(&self, object: Object, watch: Option<&dyn Watch>) -> Result<Decoding, FetchError> {
         let body_kib = u32::try_from(object.body_bytes / 1024).unwrap_or(u32::MAX);
         let blocks_kib = body_kib.saturating_mul(INFLATION).clamp(64, BLOCKS_KIB);
         let kib = body_kib.saturating_add(blocks_kib).min(OBJECT_KIB);
@@ -153,6 +153,9 @@ impl Opener {
             tokio::spawn(read_parts(self.bucket.clone(), object.clone(), parts_in));
             parts
         });
+        if let Some(watch) = watch {
+            watch.decodes().await.map_err(|_| FetchError::Internal("the process ends".to_owned()))?;
+        }
         let (blocks_in, blocks) = mpsc::channel(HELD_BLOCKS);
         let (full_in, full) = oneshot::channel();
         let decoder = self.decoder.clone();
@@ -170,7 +173,9 @@ impl Opener {
         });
         tokio::select! {
             Ok(()) = full => Ok(Decoding { blocks, decoding: Some(decoding), budget }),
-            decoded = &mut decoding => outcome(decoded).map(|()| Decoding { blocks, decoding: None, budget }),
+            decoded = &mut decoding => {
+                outcome(decoded, watch).await.map(|()| Decoding { blocks, decoding: None, budget })
+            }
         }
     }
 }
@@ -186,12 +191,20 @@ impl Opened {
         }
         match self.decoding.take() {
             None => Ok(None),
-            Some(decoding) => outcome(decoding.await).map(|()| None),
+            Some(decoding) => outcome(decoding.await, self.claim.watch.as_deref()).await.map(|()| None),
         }
     }
 }
 
-fn outcome(decoded: Result<Result<(), ObjectError>, tokio::task::JoinError>) -> Result<(), FetchError> {
+/// What became of an object that was decoded as far as it can be.
+async fn outcome(
+    decoded: Result<Result<(), ObjectError>, JoinError>,
+    watch: Option<&dyn Watch>,
+) -> Result<(), FetchError> {
+    if let Some(watch) = watch {
+        // The order to stop is seen elsewhere.
+        let _ = watch.decoded().await;
+    }
     Ok(decoded.map_err(|error| FetchError::Internal(error.to_string()))??)
 }
 

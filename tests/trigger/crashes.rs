@@ -62,8 +62,8 @@ async fn dies_and_goes_on(limit: &str, deadly: fn(&mut World, i64) -> LogObject)
     }
     let deadly = deadly(&mut world, 15);
     let module = world.module().limited(limit);
-    // Once among others, then three times alone.
-    for death in 1..=4 {
+    // Once among others, then five times alone.
+    for death in 1..=6 {
         let mut process = module.start();
         let ended = process.exited(PATIENCE).await;
         assert!(ended.is_some_and(|status| !status.success()), "{death}: {}", process.stderr().text());
@@ -113,14 +113,14 @@ async fn two_objects_that_kill_the_process_are_rejected_one_after_the_other() {
         } else {
             deaths += 1;
         }
-        assert!(deaths <= 10);
+        assert!(deaths <= 20);
     }
     let process = world.start().await;
     world.all_arrive(&process).await;
     stop(process).await;
 }
 
-/// A kill from outside is no object's fault, though one was open.
+/// A kill from outside is no object's fault, though one was waited for.
 #[tokio::test]
 async fn an_object_that_was_open_when_the_process_was_killed_arrives() {
     let mut world = World::new().await;
@@ -129,7 +129,7 @@ async fn an_object_that_was_open_when_the_process_was_killed_arrives() {
     let open = world.put(&flow_log, 10, 30);
     world.s3.add_rule(Rule::new(Operation::Get, Trouble::Hang).key_contains(&open.key));
     let is_open = |world: &World, times: usize| world.reads(&open.key) == times;
-    for kill in 1..=2 {
+    for kill in 1..=8 {
         let mut process = world.module().start();
         assert!(eventually(PATIENCE, || is_open(&world, kill)).await, "{}", process.stderr().text());
         process.kill();
@@ -147,6 +147,7 @@ async fn an_object_that_was_open_when_the_process_was_killed_arrives() {
     world.all_arrive(&process).await;
     stop(process).await;
     assert!(!world.is_logged("error", "object rejected"));
+    assert!(!world.is_logged("warning", "the process died"));
 }
 
 #[tokio::test]

@@ -1,21 +1,27 @@
-//! Objects under which the process died, from whatever cause: killed for its memory, aborted, out of stack. The third time
+//! Objects under which the process died, from whatever cause: killed for its memory, aborted, out of stack. The fifth time
 //! such an object is rejected by name, so that it cannot take all others with it.
 //!
 //! On ordinary days nothing is written for it. After an end without order, which the sign of life of an instance that is
-//! gone tells, objects are opened one at a time and each is noted before. If the process dies again, the note tells under
-//! which object. From then on that object is a suspect: it rests as one that failed, and is opened when the others of a poll
-//! are delivered, alone, while nothing else is done. A kill from outside hits these milliseconds by chance, hardly twice
-//! for the same object; and an object that the process survives is no suspect any more.
+//! gone tells, objects are opened one at a time, and each is noted while it is decoded. If the process dies again, the note
+//! tells under which object. From then on that object is a suspect: it rests as one that failed, and is opened when the
+//! others of a poll are delivered, alone, while nothing else is done. An object that the process survives is no suspect any
+//! more.
+//!
+//! A kill from outside may meet these milliseconds, and it cannot be told from a death of memory. What S3, the storage and
+//! the platform are waited for is therefore not part of them, and one object must meet [`DEATHS`] kills in a row.
 //!
 //! How long the trigger is careful follows from how often it died: for a poll, then for twice as many each time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::context::Context;
+use crate::contract::Watch;
 use crate::s3::Object;
 use crate::shutdown::Stopped;
 use crate::source::listing::journal::read_file;
@@ -24,8 +30,9 @@ use crate::source::listing::journal::read_file;
 pub const CAUSE: &str = "crash";
 /// The file in the state's folder.
 const FILE: &str = "crashes.json";
-/// An object under which the process died as often is rejected.
-const DEATHS: u32 = 3;
+/// An object under which the process died as often, and which it never survived, is rejected. Fewer
+/// would reject one that kills from outside met by chance; more would cost more starts.
+const DEATHS: u32 = 5;
 /// The trigger is careful for 2 to the power of this many polls at most: an hour, at a poll a minute.
 const DOUBLED: u32 = 6;
 /// More than are read at a time.
@@ -68,6 +75,15 @@ struct Suspect {
     deaths: u32,
 }
 
+/// An object that is being read.
+#[derive(Debug)]
+struct Watched {
+    crashes: Crashes,
+    /// The object, if nothing else is read meanwhile: then it is noted while it is decoded.
+    alone: Option<Named>,
+    _permit: OwnedSemaphorePermit,
+}
+
 /// An object, as far as it must be known after a crash.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Named {
@@ -95,7 +111,7 @@ impl Crashes {
         let path = format!("{folder}/{FILE}");
         let read = || read_file(&context.storage, &path);
         let read = context.until_done("read which objects the process died of", read).await?;
-        // What is damaged is forgotten: then the object is found again by three more crashes.
+        // What is damaged is forgotten: then the object is found again by as many more crashes.
         let mut notes: Notes = read.and_then(|read| serde_json::from_slice(&read).ok()).unwrap_or_default();
         let mut known = Known { written: notes.clone(), ..Known::default() };
         let died_of = notes.open.take();
@@ -144,25 +160,26 @@ impl Crashes {
     }
 
     /// An object is about to be claimed: its claim is to hold what this gives. Where objects are opened one at a time, waits
-    /// until the one before was read, and notes this one.
-    pub async fn claims(&self, object: &Object) -> Result<Option<OwnedSemaphorePermit>, Stopped> {
+    /// until the one before was read.
+    pub async fn claims(&self, object: &Object) -> Result<Option<Arc<dyn Watch>>, Stopped> {
         let (is_careful, has_suspects) = {
             let known = self.lock();
             (known.careful_polls > 0, !known.notes.suspects.is_empty())
         };
         match (is_careful, has_suspects) {
-            (true, _) => self.opens(object).await.map(Some),
-            (false, true) => self.read_by(1).await.map(Some),
+            (true, _) => self.claims_alone(object).await.map(Some),
+            (false, true) => {
+                let permit = self.read_by(1).await?;
+                Ok(Some(Arc::new(Watched { crashes: self.clone(), alone: None, _permit: permit })))
+            }
             (false, false) => Ok(None),
         }
     }
 
-    /// Notes an object that is about to be claimed, once nothing else is read.
-    pub async fn opens(&self, object: &Object) -> Result<OwnedSemaphorePermit, Stopped> {
-        let alone = self.alone().await?;
-        self.lock().notes.open = Some(object.into());
-        self.write().await?;
-        Ok(alone)
+    /// As [`claims`](Crashes::claims), for an object that is opened alone.
+    pub async fn claims_alone(&self, object: &Object) -> Result<Arc<dyn Watch>, Stopped> {
+        let permit = self.alone().await?;
+        Ok(Arc::new(Watched { crashes: self.clone(), alone: Some(object.into()), _permit: permit }))
     }
 
     /// Waits until nothing that was claimed is being read.
@@ -225,6 +242,19 @@ impl Crashes {
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Watch for Watched {
+    fn decodes(&self) -> BoxFuture<'_, Result<(), Stopped>> {
+        if self.alone.is_some() {
+            self.crashes.lock().notes.open.clone_from(&self.alone);
+        }
+        self.crashes.write().boxed()
+    }
+
+    fn decoded(&self) -> BoxFuture<'_, Result<(), Stopped>> {
+        self.crashes.rests().boxed()
     }
 }
 

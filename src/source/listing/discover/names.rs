@@ -3,11 +3,12 @@
 
 use std::collections::BinaryHeap;
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::contract::Claim;
+use crate::contract::{Claim, Watch};
 use crate::pipeline::observe::Observer;
 use crate::s3::Object;
 use crate::shutdown::Stopped;
@@ -103,13 +104,13 @@ impl Names {
             self.suspects.push(object);
             return Ok(());
         }
-        let alone = crashes.claims(&object).await?;
-        self.claim(object, alone).await
+        let watch = crashes.claims(&object).await?;
+        self.claim(object, watch).await
     }
 
-    async fn claim(&self, object: Object, alone: Option<OwnedSemaphorePermit>) -> Result<(), Stopped> {
+    async fn claim(&self, object: Object, watch: Option<Arc<dyn Watch>>) -> Result<(), Stopped> {
         let from = self.judges.ledger.look(|checkpoint| checkpoint.position(&object));
-        self.claims.send(Claim { object, from, alone }).await.map_err(|_| Stopped)
+        self.claims.send(Claim { object, from, watch }).await.map_err(|_| Stopped)
     }
 
     /// Names what was put aside.
@@ -128,8 +129,8 @@ impl Names {
         let crashes = self.judges.ledger.crashes().clone();
         for object in std::mem::take(&mut self.suspects) {
             let key = object.key.clone();
-            let alone = crashes.opens(&object).await?;
-            self.claim(object, Some(alone)).await?;
+            let watch = crashes.claims_alone(&object).await?;
+            self.claim(object, Some(watch)).await?;
             drop(crashes.alone().await?);
             crashes.survived(&key).await?;
         }
