@@ -66,7 +66,7 @@ $(CARGO_DENY):
 
 # Most tests wait for a process or a server: more of them than processors run at a time.
 unit: ## Run every test, the ones of the manifests and of the pages included
-	RUST_TEST_THREADS=8 cargo test --workspace --locked
+	RUST_TEST_THREADS=16 cargo test --workspace --locked
 
 # The whole workspace is named so that dependencies are those that the tests were compiled with. The crate that decodes is
 # compiled once more, without the checks that the tests have and a release has not.

@@ -12,8 +12,8 @@ use crate::world::{BUCKET, PATIENCE, World, stop};
 /// is.
 const LIMIT: &str = "ulimit -c 0; ulimit -f 512";
 const DEADLY_RECORDS: usize = 20_000;
-/// The process cannot have more memory than these 64 MiB, and ends when it asks for it.
-const MEMORY: &str = "ulimit -c 0; ulimit -d 65536";
+/// The process cannot have more memory than these 88 MiB, and ends when it asks for it.
+const MEMORY: &str = "ulimit -c 0; ulimit -d 90112";
 
 /// An object under which the process dies of [`LIMIT`].
 fn deadly(world: &mut World, minutes: i64) -> LogObject {
