@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := help
 # What is measured must not run beside what is compiled.
 .NOTPARALLEL:
-.PHONY: help demo setup test lint fmt clippy doc deny manifests unit instructions instructions-anew fuzz bench picture container fresh release
+.PHONY: help demo setup check test lint fmt clippy doc deny manifests unit instructions instructions-anew fuzz bench picture container fresh release
 
 CARGO_DENY_VERSION := 0.20.2
 # Tools that the registry gives are kept here, compiled once, away from the project's own target.
@@ -36,6 +36,9 @@ setup:
 test: setup lint unit instructions ## Everything that CI runs: lint, every test, the count of instructions, the image where it can be run
 	@if missing=$$(scripts/can-run-containers); then $(MAKE) --no-print-directory container; \
 	else echo "container: the image was NOT built and NOT tested: $$missing" >&2; fi
+
+check: fmt clippy ## For every day: format, clippy and the tests that start nothing, in a minute once all is compiled
+	cargo test --workspace --locked --lib --bins --test docs --test pages
 
 lint: fmt clippy doc deny ## Format, clippy, docs and dependencies, all without a warning
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{CONNECTOR, ConfigError, TriggerArguments, TriggerConfiguration, read};
 
 /// The intake of the region FRA1.
-pub const INTAKE_SERVER: &str = "https://intake.sekoia.io";
+const INTAKE_SERVER: &str = "https://intake.sekoia.io";
 /// What the platform's own connectors have, and this one does not need.
 const IGNORED: [&str; 3] = ["separator", "skip_first", "ignore_comments"];
 
@@ -20,9 +20,10 @@ pub struct ConnectorArguments {
     /// The key of the intake that takes the records, as the intake's page shows it, e.g. Kq3xZ8vT1mB5nR7wYc2dLf9hJg4sPa6u
     #[schemars(title = "Intake key", with = "String", length(min = 1))]
     intake_key: SecretString,
-    /// Where your region takes events: https://intake.sekoia.io in FRA1, elsewhere with the region's name in it, e.g. https://intake.eu2.sekoia.io/api/v1/intake-http
+    /// Left empty, the records go to your region's intake, as the platform names it; else to this one: https://intake.sekoia.io in FRA1, elsewhere with the region's name in it, e.g. https://intake.eu2.sekoia.io/api/v1/intake-http
+    // Without a default, which the platform's forms would fill in: it would be wrong in all regions but one.
     #[serde(default)]
-    #[schemars(title = "Intake server", with = "String", extend("format" = "uri", "default" = INTAKE_SERVER))]
+    #[schemars(title = "Intake server", with = "String", extend("format" = "uri"))]
     #[schemars(extend("examples" = ["https://intake.sekoia.io", "https://intake.eu2.sekoia.io/api/v1/intake-http"]))]
     intake_server: Option<String>,
     #[serde(flatten)]

@@ -133,7 +133,8 @@ impl Client {
             }
         };
         let retry_after = retry_after(&headers, Timestamp::now());
-        Err(Failure { meaning, status: Some(status), reason, advice: advice(status, is_gzip), retry_after })
+        let advice = advice(status, is_gzip, self.authorization.is_some());
+        Err(Failure { meaning, status: Some(status), reason, advice, retry_after })
     }
 
     fn redacted(&self, text: &str) -> String {
@@ -151,12 +152,11 @@ impl std::fmt::Debug for Client {
 }
 
 /// What a user can do about an answer that accepts nothing.
-fn advice(status: StatusCode, is_gzip: bool) -> Option<&'static str> {
+fn advice(status: StatusCode, is_gzip: bool, has_api_key: bool) -> Option<&'static str> {
     Some(match status.as_u16() {
         200..300 => "check `intake_server`, and what is between this machine and the intake",
-        401 | 403 => {
-            "check `intake_key`, and `api_key` of the module configuration if the intake asks for one"
-        }
+        401 | 403 if has_api_key => "check `intake_key`, and `api_key` of the module configuration",
+        401 | 403 => "check `intake_key`",
         407 => "the proxy asks for a user and a password: put them into the URL in HTTP_PROXY or HTTPS_PROXY",
         300..400 | 404 | 405 => "check `intake_server`",
         // An intake that takes gzip for text finds no JSON in it.

@@ -1,5 +1,5 @@
-//! The platform's contract, held against the platform's own SDK: a trigger, an action and a validator written on it
-//! (`reference.py`) and the real binary run against the same server under the same script of answers, and what they
+//! The platform's contract, held against the platform's own SDK: a trigger, an action, a validator and two connectors
+//! written on it (`reference.py`) and the real binary run against the same server under the same script of answers, and what they
 //! asked is compared. Every difference that is meant is a row of `DIFFERENCES.md`, which the tests read.
 //!
 //! Needs Python 3.11 or newer; the SDK comes from PyPI, once, see [`sdk`].
@@ -13,6 +13,7 @@
 )]
 
 mod comparison;
+mod connector;
 mod differences;
 mod exchange;
 mod logs;

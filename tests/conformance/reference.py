@@ -1,10 +1,11 @@
-"""The module as it would be on the platform's own SDK: a trigger, an action and a validator that ask the platform for
+"""The module as it would be on the platform's own SDK: a trigger, an action, a validator and two connectors that ask the platform for
 what this module's binary asks it for. What they do apart from that is the least that serves the comparison.
 
 Variables stand for what the platform's container fixes: SYMPHONY_DIR and SYMPHONY_DATA_DIR for the folders,
 REFERENCE_SECRET for the secret that AWS would know.
 """
 
+import asyncio
 import json
 import os
 import sys
@@ -17,7 +18,9 @@ from sekoia_automation import constants
 from sekoia_automation import module as sdk_module
 from sekoia_automation.account_validator import AccountValidator
 from sekoia_automation.action import Action
+from sekoia_automation.aio.connector import AsyncConnector
 from sekoia_automation.configuration import FileSystemConfiguration
+from sekoia_automation.connector import Connector
 from sekoia_automation.connector.metrics import MetricsMixin
 from sekoia_automation.module import Module
 from sekoia_automation.trigger import Trigger
@@ -103,6 +106,27 @@ class PushEvents(Action):
         return {"event_ids": answer.json()["event_ids"]}
 
 
+class CollectFlowlogs(Connector):
+    """Sends two records to the intake, then waits to be stopped."""
+
+    def run(self):
+        self.push_events_to_intakes(["one", "two"])
+        print("poll ended", file=sys.stderr, flush=True)
+        while self.running:
+            time.sleep(0.05)
+
+
+class CollectFlowlogsAsync(AsyncConnector):
+    """The same, on the SDK's asynchronous connector."""
+
+    async def async_run(self):
+        await self.push_data_to_intakes(["one", "two"])
+        print("poll ended", file=sys.stderr, flush=True)
+        while self.running:
+            await asyncio.sleep(0.05)
+        await self._session.close()
+
+
 class AccountCheck(AccountValidator):
     def validate(self):
         if self.module.configuration.aws_secret_access_key != os.environ.get("REFERENCE_SECRET"):
@@ -116,5 +140,7 @@ if __name__ == "__main__":
     module.register(FetchFlowlogs, "fetch_flowlogs")
     module.register(LogLines, "log_lines")
     module.register(PushEvents, "push_events")
+    module.register(CollectFlowlogs, "collect_flowlogs")
+    module.register(CollectFlowlogsAsync, "collect_flowlogs_async")
     module.register_account_validator(AccountCheck)
     sys.exit(module.run())

@@ -25,7 +25,7 @@ pub const END: Duration = Duration::from_secs(10);
 pub const ACCESS_KEY: &str = "AKIAIOSFODNN7EXAMPLE";
 pub const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 pub const TOKEN: &str = "the-token-of-the-node";
-const INTAKE_KEY: &str = "the-key-of-the-intake";
+pub const INTAKE_KEY: &str = "the-key-of-the-intake";
 
 /// Which of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,11 +130,11 @@ pub struct World {
     storage: TempDir,
     values: TempDir,
     aws: Server,
-    intake: Intake,
+    pub intake: Intake,
 }
 
 impl World {
-    /// A world in which one object with one record waits.
+    /// A world in which one object with two records waits.
     pub async fn new(case: &Case) -> Self {
         let storage = tempfile::tempdir().unwrap();
         let mut setup = Setup::new(storage.path()).module_secrets(json!({ "aws_secret_access_key": SECRET }));
@@ -151,7 +151,7 @@ impl World {
         s3.create_bucket("acme-flow-logs");
         let mut generator = Generator::new(7);
         let flow_log = generator.flow_log("111111111111", "eu-west-3");
-        let object = generator.object(&flow_log, Timestamp::now() - SignedDuration::from_mins(5), 1);
+        let object = generator.object(&flow_log, Timestamp::now() - SignedDuration::from_mins(5), 2);
         s3.put("acme-flow-logs", &object.key, object.body());
         let (intake, values) = (Intake::start(INTAKE_KEY).await, tempfile::tempdir().unwrap());
         let (liveness_port, metrics_port) = (support::free_port(), support::free_port());
@@ -161,7 +161,9 @@ impl World {
     /// A command of one side, ready to start.
     pub fn module(&self, case: &Case, side: Side) -> Module {
         let url_callback = match case.command {
-            "fetch_flowlogs" | "log_lines" => self.platform.url_callback(),
+            "fetch_flowlogs" | "collect_flowlogs" | "collect_flowlogs_async" | "log_lines" => {
+                self.platform.url_callback()
+            }
             "push_events" => self.platform.action_run_in(self.storage.path()).url_callback().to_owned(),
             _ => self.platform.validation_run().url_callback().to_owned(),
         };
@@ -176,7 +178,11 @@ impl World {
         let arguments = json!({
             "intake_key": INTAKE_KEY, "intake_server": self.intake.server(), "events": ["one", "two"],
         });
+        let mut connector_configuration = case.trigger_configuration.clone();
+        connector_configuration["intake_key"] = INTAKE_KEY.into();
+        connector_configuration["intake_server"] = self.intake.server().into();
         let module = module
+            .value("connector_configuration", json(&connector_configuration))
             .value("module_configuration", json(&case.module_configuration))
             .value("trigger_configuration", json(&case.trigger_configuration))
             .value("arguments", json(&arguments))

@@ -236,8 +236,11 @@ impl World {
 
     fn trigger(&self) -> Module {
         let arguments = json!({"bucket_name": CUSTOMER, "frequency": 1, "chunk_size": 40});
-        self.module("fetch_flowlogs")
-            .value("trigger_configuration", arguments)
+        self.trigger_as("fetch_flowlogs").value("trigger_configuration", arguments)
+    }
+
+    fn trigger_as(&self, command: &str) -> Module {
+        self.module(command)
             .value("url_callback", self.platform.url_callback())
             .value("liveness_port", free_port())
             .value("metrics_port", free_port())
@@ -309,6 +312,41 @@ async fn a_bucket_that_refuses_or_is_slow_is_tried_again_and_said_once_and_nothi
     }
     let ids: Vec<String> = world.platform.events().into_iter().map(|event| event.request_id).collect();
     assert_eq!(ids.len(), ids.iter().collect::<HashSet<_>>().len(), "{ids:?}");
+}
+
+/// What is sent cannot be taken back: the connector waits until it can be noted.
+#[tokio::test]
+async fn a_connector_whose_storage_refuses_sends_nothing_until_it_can_note_it() {
+    let mut world = World::new().await;
+    let intake = Intake::start("key").await;
+    let arguments = json!({"bucket_name": CUSTOMER, "frequency": 1, "intake_key": "key", "intake_server": intake.server()});
+    let connector = world.trigger_as("collect_flowlogs").value("connector_configuration", arguments);
+    let mut process = connector.start();
+    let looked = || world.theirs.control().count(Operation::List) > 2;
+    assert!(eventually(PATIENCE, looked).await, "{}", process.stderr().text());
+    for is_full in [false, true] {
+        // A disk that is full, or a quota that is used up, comes as a refusal too.
+        let trouble =
+            if is_full { Trouble::Error(507, "InsufficientStorage") } else { Trouble::ACCESS_DENIED };
+        let (before, sent) = (world.platform.logs().len(), intake.count());
+        world.own.control().add_rule(Rule::new(Operation::Put, trouble));
+        world.put();
+        let told = || {
+            world
+                .platform
+                .logs()
+                .iter()
+                .skip(before)
+                .any(|line| line.message.contains("could not write the checkpoint"))
+        };
+        assert!(eventually(PATIENCE, told).await, "{}", process.stderr().text());
+        assert_eq!(intake.count(), sent);
+        world.own.control().clear_rules();
+        let arrived = || intake.count() >= world.expected.len();
+        assert!(eventually(PATIENCE, arrived).await, "{}", process.stderr().text());
+        assert_eq!(intake.events(), world.expected);
+    }
+    assert!(process.stop(END).await.unwrap().success());
 }
 
 /// A folder that is left behind goes after a later poll, or at the next start.

@@ -92,7 +92,7 @@ async fn records_reach_the_intake_and_no_run_is_started() {
         connector.all_arrive(&process).await;
         assert!(process.stderr().wait_for("poll ended", PATIENCE).await);
         let posts = connector.intake.posts();
-        assert!(posts.iter().all(|post| post.authorization.is_none() && post.events <= 100));
+        assert!(posts.iter().all(|post| post.header("authorization").is_none() && post.events <= 100));
         assert!(posts.iter().all(|post| post.is_gzip == (value == true)));
         assert!(!connector.world.metrics().await.contains(INTAKE_KEY));
         assert_eq!(connector.world.metric("symphony_module_common_forwarded_events_total").await, 1050.0);
@@ -136,18 +136,34 @@ async fn whatever_the_intake_answers_nothing_is_lost_or_sent_twice_and_refusals_
 
 #[tokio::test]
 async fn an_answer_without_ids_or_with_too_few_is_an_acceptance_and_told() {
-    for (answer, told) in
-        [("", "has no event_ids"), (r#"{"event_ids": ["a"]}"#, "another number of event_ids")]
-    {
+    let answer = |text: &str| Fault::Status(200, text.to_owned());
+    for (answer, told) in [
+        (answer(""), "has no event_ids"),
+        (Fault::HalfBody, "has no event_ids"),
+        (answer(r#"{"event_ids": ["a"]}"#), "another number of event_ids"),
+    ] {
         let mut connector = Connector::new().await;
         connector.put(1, 50);
-        connector.intake.script().then(Fault::Status(200, answer.to_owned()));
+        connector.intake.script().then(answer);
         let process = connector.module().start();
         connector.world.until_logged("warning", told).await;
         assert!(process.stderr().wait_for("poll ended", PATIENCE).await);
         connector.stop(process).await;
         assert_eq!(connector.intake.posts().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn an_intake_that_takes_half_a_minute_for_an_answer_gets_each_record_once() {
+    let mut connector = Connector::new().await;
+    connector.put(1, 150);
+    connector.intake.script().then_times(2, &Fault::Delay(Duration::from_secs(30)));
+    let process = connector.module().start();
+    let arrived = eventually(2 * PATIENCE, || connector.intake.count() == 150).await;
+    assert!(arrived, "{}", process.stderr().text());
+    connector.stop(process).await;
+    assert_eq!(connector.difference(), BTreeMap::new());
+    assert_eq!(connector.intake.posts().len(), 2);
 }
 
 #[tokio::test]

@@ -33,12 +33,19 @@ pub struct Post {
     pub body_bytes: usize,
     /// Whether the body was compressed.
     pub is_gzip: bool,
-    /// The header `Authorization`.
-    pub authorization: Option<String>,
+    /// Its headers.
+    pub headers: HeaderMap,
     /// The status that the intake answered, or would have, but for a fault; 0 if it did not get to process it.
     pub status: u16,
     /// How many events were accepted.
     pub events: usize,
+}
+
+impl Post {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
 }
 
 /// A running intake. Stops when dropped.
@@ -114,13 +121,12 @@ async fn receive(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
     let Ok(body) = to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    let header =
-        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let is_gzip = parts.headers.get("content-encoding").is_some_and(|value| value == "gzip");
     let post = Post {
         at: Timestamp::now(),
         body_bytes: body.len(),
-        is_gzip: header("content-encoding").as_deref() == Some("gzip"),
-        authorization: header("authorization"),
+        is_gzip,
+        headers: parts.headers.clone(),
         status: 0,
         events: 0,
     };

@@ -24,6 +24,8 @@ pub enum Fault {
     Redirect(String),
     /// Bytes that are not HTTP.
     NotHttp,
+    /// 200 and the beginning of an answer with IDs; then the connection is closed.
+    HalfBody,
     /// The connection is closed without an answer.
     Drop,
     /// No answer, and the connection stays open.
@@ -71,6 +73,11 @@ impl Fault {
                 (StatusCode::TEMPORARY_REDIRECT, [(hyper::header::LOCATION, url)]).into_response()
             }
             Self::NotHttp => Ending::Raw(Bytes::from_static(b"\x15\x03\x01\x00\x02\x02\x16")).response(),
+            Self::HalfBody => {
+                let head =
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 4000\r\n\r\n";
+                Ending::Raw(Bytes::from([head, "{\"event_ids\": [\"a\", \"b"].concat())).response()
+            }
             Self::Drop => Ending::Drop.response(),
             Self::Hang => pending().await,
             Self::Delay(delay) => {
