@@ -29,8 +29,9 @@ use super::world::World;
 const START: &str = "2026-03-01T01:30:00Z";
 /// The second half of the objects comes so long after the first.
 const LATER: Duration = Duration::from_secs(600);
-/// Polls in which a walk is due in any of these buckets.
-const WALKED: usize = 300;
+/// Polls in which the walk comes round in any of these buckets, and polls in which nothing may be found again.
+const ROUND: usize = 2_000;
+const AFTER: usize = 50;
 
 /// An object to be: its folder above, its layout, its flow log, and how old its name makes it.
 fn key(hours: std::ops::Range<i64>) -> impl Strategy<Value = String> {
@@ -154,7 +155,10 @@ proptest! {
             let next = poll(&mut discovery, &ledger).await;
             // A new account or region is found by the next walk, which is not in every poll.
             let mut second = [idle, next.clone()].concat();
-            for _ in 0..WALKED {
+            let wanted = expected(&new, &prefix).len();
+            let mut left = ROUND;
+            while left > 0 {
+                left = if second.len() < wanted { left - 1 } else { left.min(AFTER) - 1 };
                 life::pass(configuration.frequency).await;
                 second.extend(poll(&mut discovery, &ledger).await);
             }
