@@ -46,15 +46,18 @@ fmt: ## Check the format
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 
+# The allocator takes a minute to compile, which passes sooner beside the tests' compilation.
+WITHOUT_ALLOCATOR := --no-default-features --features aws-flowlogs/igzip
+
 clippy: ## Check with clippy, warnings are errors
-	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --workspace --all-targets --locked $(WITHOUT_ALLOCATOR) -- -D warnings
 
 # The readers of these docs are those of the code, so private items are in them and may be linked to.
 # Comments on the properties of a form are its descriptions too: text, in which a URL is no link and <region> no tag.
 doc: ## Build the docs, warnings are errors
 	RUSTDOCFLAGS="-D warnings -A rustdoc::bare_urls -A rustdoc::invalid_html_tags \
 		-A rustdoc::private_intra_doc_links" \
-		cargo doc --workspace --no-deps --document-private-items --locked
+		cargo doc --workspace --no-deps --document-private-items --locked $(WITHOUT_ALLOCATOR)
 
 # The database of advisories is fetched from the network; where it cannot be, the rest is still checked, and said so.
 deny: $(CARGO_DENY) ## Check licences, sources and advisories of the dependencies
@@ -72,10 +75,11 @@ unit: ## Run every test, the ones of the manifests and of the pages included
 	RUST_TEST_THREADS=16 cargo test --workspace --locked
 
 # The whole workspace is named so that dependencies are those that the tests were compiled with. The crate that decodes is
-# compiled once more, without the checks that the tests have and a release has not.
+# compiled once more, as a release is: optimised, without the checks that the tests have.
 DECODER := profile.dev.package.flow-log
-COUNT := cargo test --workspace --locked --quiet --bench instructions --config '$(DECODER).overflow-checks=false' \
-	--config '$(DECODER).debug-assertions=false' --config '$(DECODER).codegen-units=1'
+COUNT := cargo test --workspace --locked --quiet --bench instructions --config '$(DECODER).opt-level=3' \
+	--config '$(DECODER).overflow-checks=false' --config '$(DECODER).debug-assertions=false' \
+	--config '$(DECODER).codegen-units=1'
 
 instructions: ## Count the instructions that decoding takes; needs valgrind
 	$(COUNT)
