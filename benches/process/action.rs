@@ -17,16 +17,12 @@ const GIB: usize = 1 << 30;
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
 pub async fn runs(table: &mut Table) {
     let mut generator = Generator::new(1);
-    let flow_log = generator.flow_log("111111111111", "eu-west-3");
-    let mut events = |count: usize| -> Vec<String> {
-        let time = "2026-11-22T00:05:00Z".parse().unwrap();
-        generator.object(&flow_log, time, count).records
-    };
-    let usual = events(10_000);
+    let usual = usual(&mut generator);
     // Three records in each, cut to be as long as events of 51 MB in 200,000 are.
-    let many: Vec<String> = events(600_000).chunks(3).map(|records| cut(records.join(" "), 255)).collect();
+    let many: Vec<String> =
+        events(&mut generator, 600_000).chunks(3).map(|records| cut(records.join(" "), 255)).collect();
     let file = |events: &[String]| serde_json::to_vec(events).unwrap();
-    let cases = [(10_000, file(&usual), 15), (200_000, file(&many), 5), (GIB / 258, gibibyte(&many), 1)];
+    let cases = [(10_000, usual, 15), (200_000, file(&many), 5), (GIB / 258, gibibyte(&many), 1)];
     for (events, file, rounds) in cases {
         for compress in [false, true] {
             let (mut seconds, mut peaks, mut sent) = (Vec::new(), Vec::new(), 0);
@@ -47,14 +43,24 @@ pub async fn runs(table: &mut Table) {
     }
 }
 
+fn events(generator: &mut Generator, count: usize) -> Vec<String> {
+    let flow_log = generator.flow_log("111111111111", "eu-west-3");
+    generator.object(&flow_log, "2026-11-22T00:05:00Z".parse().unwrap(), count).records
+}
+
+/// A file as a batch of the trigger has: 10,000 records.
+pub fn usual(generator: &mut Generator) -> Vec<u8> {
+    serde_json::to_vec(&events(generator, 10_000)).unwrap()
+}
+
 fn cut(mut text: String, length: usize) -> String {
     text.truncate(length);
     text
 }
 
 /// What it took to send a file.
-struct Run {
-    cpu_seconds: f64,
+pub struct Run {
+    pub cpu_seconds: f64,
     /// The most memory.
     peak_mib: f64,
     /// Bodies of posts, as they came to the intake.
@@ -68,7 +74,7 @@ fn gibibyte(events: &[String]) -> Vec<u8> {
 }
 
 /// Sends a file.
-async fn run(file: &[u8], compress: bool) -> Run {
+pub async fn run(file: &[u8], compress: bool) -> Run {
     let intake = Intake::start("key").await;
     let platform = Platform::start(Setup::new("/nowhere")).await;
     let run = platform.action_run();

@@ -1,4 +1,4 @@
-//! The trigger: at rest, with a backlog, with objects of a gibibyte.
+//! The trigger: at rest, with a backlog, with objects of a gibibyte; and the connector with the same backlog.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -8,13 +8,16 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::json;
 use support::flowlogs::{FlowLog, Generator, HEADER, gzip};
+use support::intake::Intake;
 use support::module::{Module, Process};
 use support::parquet::{self, File, Form};
 use support::platform::{Platform, Setup};
 use support::s3::{Operation, Server};
+use support::script::Fault;
 use support::{eventually, free_port};
 use tempfile::TempDir;
 
+use crate::action;
 use crate::measure::{Usage, binary, decompress, median, usage};
 use crate::table::Table;
 
@@ -25,10 +28,21 @@ const RECORDS: usize = 50_000;
 const PATIENCE: Duration = Duration::from_secs(600);
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// A bucket with these objects, and a platform.
+/// What an intake on the internet takes for an answer.
+const ANSWER: Duration = Duration::from_millis(200);
+
+/// What delivers the objects.
+#[derive(Clone, Copy)]
+enum Flow {
+    Trigger,
+    Connector { compress: bool },
+}
+
+/// A bucket with these objects, a platform and an intake.
 struct World {
     server: Server,
     platform: Platform,
+    intake: Intake,
     storage: TempDir,
 }
 
@@ -49,14 +63,25 @@ impl World {
         let setup =
             Setup { runs_in: storage.path().parent().unwrap().to_owned(), ..Setup::new(storage.path()) };
         let platform = Platform::start(setup.module_secrets(secrets)).await;
-        Self { server, platform, storage }
+        Self { server, platform, intake: Intake::start("key").await, storage }
     }
 
-    fn start(&self) -> Process {
+    fn start(&self, flow: Flow) -> Process {
+        let mut arguments = json!({"bucket_name": "logs", "start_from": "beginning"});
+        let module = match flow {
+            Flow::Trigger => {
+                Module::new(binary(), "fetch_flowlogs").value("trigger_configuration", arguments)
+            }
+            Flow::Connector { compress } => {
+                arguments["intake_key"] = self.intake.key().into();
+                arguments["intake_server"] = self.intake.server().into();
+                arguments["compress"] = compress.into();
+                Module::new(binary(), "collect_flowlogs").value("connector_configuration", arguments)
+            }
+        };
         let account = json!({"aws_access_key": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "", "aws_region_name": "eu-west-3"});
-        Module::new(binary(), "fetch_flowlogs")
+        module
             .value("module_configuration", account)
-            .value("trigger_configuration", json!({"bucket_name": "logs", "start_from": "beginning"}))
             .value("token", self.platform.token())
             .value("url_callback", self.platform.url_callback())
             .value("liveness_port", free_port())
@@ -72,18 +97,24 @@ struct Delivered {
     usage: Usage,
     wall_seconds: f64,
     records: usize,
+    /// Runs of a playbook that were started.
+    runs: usize,
 }
 
-async fn deliver(objects: &[Bytes]) -> Delivered {
+async fn deliver(objects: &[Bytes], flow: Flow, answer: Duration) -> Delivered {
     let world = World::new(objects).await;
+    if !answer.is_zero() {
+        world.intake.script().always(Fault::Delay(answer));
+    }
     let began = Instant::now();
-    let mut process = world.start();
+    let mut process = world.start(flow);
     assert!(process.stderr().wait_for("poll ended", PATIENCE).await, "{}", process.stderr().text());
     let wall_seconds = began.elapsed().as_secs_f64();
     let usage = usage(&process).unwrap();
     process.stop(PATIENCE).await;
-    let records = world.platform.events().iter().map(|event| event.records().len()).sum();
-    Delivered { usage, wall_seconds, records }
+    let events = world.platform.events();
+    let records: usize = events.iter().map(|event| event.records().len()).sum();
+    Delivered { usage, wall_seconds, records: records + world.intake.count(), runs: events.len() }
 }
 
 /// Memory and time up to the first look into the bucket; gives the memory, in MiB.
@@ -92,7 +123,7 @@ pub async fn at_rest(table: &mut Table) -> f64 {
     for _ in 0..ROUNDS {
         let world = World::new(&[]).await;
         let began = Instant::now();
-        let mut process = world.start();
+        let mut process = world.start(Flow::Trigger);
         assert!(eventually(PATIENCE, || world.server.control().count(Operation::List) > 0).await);
         times.push(began.elapsed().as_secs_f64() * 1e3);
         memory.push(usage(&process).unwrap().peak_mib);
@@ -117,16 +148,21 @@ pub async fn backlog(table: &mut Table, rest_mib: f64) {
     }
     let tools: [&[&str]; 3] = [&["gzip", "-dc"], &["libdeflate-gunzip", "-c"], &["igzip", "-dc"]];
     let mut tool_seconds = tools.map(|_| Vec::new());
-    let (mut seconds, mut walls, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
+    let connector = |compress| Flow::Connector { compress };
+    let flows = [
+        ("trigger", Flow::Trigger, Duration::ZERO),
+        ("connector", connector(false), Duration::ZERO),
+        ("connector, `compress`", connector(true), Duration::ZERO),
+        ("connector, answers after 200 ms", connector(false), ANSWER),
+    ];
+    let mut delivered = flows.map(|_| Vec::new());
     for _ in 0..ROUNDS {
         for (tool, seconds) in tools.iter().zip(&mut tool_seconds) {
             seconds.extend(decompress(tool, &files));
         }
-        let delivered = deliver(&objects).await;
-        assert_eq!(delivered.records, OBJECTS * RECORDS);
-        seconds.push(delivered.usage.cpu_seconds);
-        walls.push(delivered.wall_seconds);
-        peaks.push(delivered.usage.peak_mib - rest_mib);
+        for ((_, flow, answer), delivered) in flows.iter().zip(&mut delivered) {
+            delivered.push(deliver(&objects, *flow, *answer).await);
+        }
     }
     let gzip_seconds = median(tool_seconds[0].clone());
     let what = "2,000,000 records in 40 objects";
@@ -135,11 +171,35 @@ pub async fn backlog(table: &mut Table, rest_mib: f64) {
             if seconds.is_empty() { "not installed".to_owned() } else { format!("{:.2} s", median(seconds)) };
         table.row(&format!("{what}, `{}`", tool.join(" ")), &figure);
     }
-    let cpu = median(seconds);
+    for ((name, ..), delivered) in flows.iter().zip(&delivered) {
+        assert!(delivered.iter().all(|delivered| delivered.records == OBJECTS * RECORDS));
+        let of = |figure: fn(&Delivered) -> f64| median(delivered.iter().map(figure).collect());
+        let (cpu, peak) =
+            (of(|delivered| delivered.usage.cpu_seconds), of(|delivered| delivered.usage.peak_mib));
+        let ratio = cpu / gzip_seconds;
+        table.row(&format!("{what}, {name}"), &format!("{cpu:.2} s, {ratio:.2} × `gzip -dc`"));
+        table.row(
+            &format!("{what}, {name}, wall"),
+            &format!("{:.2} s", of(|delivered| delivered.wall_seconds)),
+        );
+        let over = peak - rest_mib;
+        table.row(&format!("{what}, {name}, peak memory over rest"), &format!("{over:.0} MiB"));
+    }
+    // One run of the action for each batch that the trigger sent.
+    let events = action::usual(&mut generator);
+    let mut runs = Vec::new();
+    for _ in 0..ROUNDS {
+        runs.push(action::run(&events, false).await.cpu_seconds);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let with_actions =
+        |delivered: &Delivered| delivered.usage.cpu_seconds + delivered.runs as f64 * median(runs.clone());
+    let cpu = median(delivered[0].iter().map(with_actions).collect());
     let ratio = cpu / gzip_seconds;
-    table.row(&format!("{what}, trigger"), &format!("{cpu:.2} s, {ratio:.2} × `gzip -dc`"));
-    table.row(&format!("{what}, trigger, wall"), &format!("{:.2} s", median(walls)));
-    table.row(&format!("{what}, trigger, peak memory over rest"), &format!("{:.0} MiB", median(peaks)));
+    table.row(
+        &format!("{what}, trigger and an action for each batch"),
+        &format!("{cpu:.2} s, {ratio:.2} × `gzip -dc`"),
+    );
 }
 
 /// An object of 1 GiB in each format, none of them compressed: that is about memory, and quickly made; and 2,000,000
@@ -175,13 +235,13 @@ pub async fn formats(table: &mut Table, rest_mib: f64) {
     ] {
         let mut rates = Vec::new();
         for _ in 0..ROUNDS {
-            let delivered = deliver(&vec![usual.clone(); 20]).await;
+            let delivered = deliver(&vec![usual.clone(); 20], Flow::Trigger, Duration::ZERO).await;
             #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
             rates.push(delivered.records as f64 / delivered.usage.cpu_seconds / 1e6);
         }
         table.row(&format!("{name}, trigger"), &format!("{:.2} million records per s", median(rates)));
         let mib = large.len() / 1024 / 1024;
-        let peak = deliver(&[large]).await.usage.peak_mib;
+        let peak = deliver(&[large], Flow::Trigger, Duration::ZERO).await.usage.peak_mib;
         let over = peak - rest_mib;
         let figure = format!("{peak:.0} MiB, {over:.0} MiB over rest");
         table.row(&format!("{name}, one object of {mib} MiB, peak memory"), &figure);

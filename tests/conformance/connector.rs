@@ -85,11 +85,7 @@ async fn an_answer_that_breaks_off_or_has_no_ids_is_an_acceptance() {
         differs("half an answer of the intake", THREADED, std::slice::from_ref(&half)),
         differs("half an answer of the intake", ASYNCHRONOUS, std::slice::from_ref(&half)),
         same(THREADED, std::slice::from_ref(&empty)),
-        differs(
-            "answer of the intake without IDs, asynchronous connector",
-            ASYNCHRONOUS,
-            std::slice::from_ref(&empty)
-        ),
+        differs("answer without IDs, asynchronous", ASYNCHRONOUS, std::slice::from_ref(&empty)),
     );
 }
 

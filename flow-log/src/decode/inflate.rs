@@ -253,10 +253,17 @@ mod tests {
             }
             let mut content = Vec::new();
             let other = MultiGzDecoder::new(&*object).read_to_end(&mut content).map(|_| content);
-            let ours = inflated(&object, piece_bytes, 500);
-            prop_assert_eq!(ours.is_ok(), other.is_ok(), "{:?} {:?}", ours, other);
-            if let (Ok(ours), Ok(other)) = (ours, other) {
-                prop_assert_eq!(ours, other);
+            // What is damage to one may be an end that comes too early to another: the kinds of errors may differ.
+            let ours = [
+                inflated_by::<zlib::Member>(&object, piece_bytes, 500),
+                #[cfg(feature = "igzip")]
+                inflated_by::<igzip::Member>(&object, piece_bytes, 500),
+            ];
+            for ours in ours {
+                prop_assert_eq!(ours.is_ok(), other.is_ok(), "{:?} {:?}", ours, other);
+                if let (Ok(ours), Ok(other)) = (ours, &other) {
+                    prop_assert_eq!(&ours, other);
+                }
             }
         }
     }

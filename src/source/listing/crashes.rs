@@ -30,8 +30,8 @@ use crate::source::listing::journal::read_file;
 pub const CAUSE: &str = "crash";
 /// The file in the state's folder.
 const FILE: &str = "crashes.json";
-/// An object under which the process died as often, and which it never survived, is rejected. Fewer
-/// would reject one that kills from outside met by chance; more would cost more starts.
+/// An object under which the process died as often, and which it never survived, is rejected. Fewer would reject one that
+/// kills from outside met by chance; more would cost more starts.
 const DEATHS: u32 = 5;
 /// The trigger is careful for 2 to the power of this many polls at most: an hour, at a poll a minute.
 const DOUBLED: u32 = 6;
@@ -183,7 +183,7 @@ impl Crashes {
     }
 
     /// Waits until nothing that was claimed is being read.
-    pub async fn alone(&self) -> Result<OwnedSemaphorePermit, Stopped> {
+    async fn alone(&self) -> Result<OwnedSemaphorePermit, Stopped> {
         self.read_by(ALL).await
     }
 
@@ -192,7 +192,7 @@ impl Crashes {
         self.context.shutdown.race(permit).await?.map_err(|_| Stopped)
     }
 
-    /// The process lives on, whatever became of the object.
+    /// The object was decoded and the process lives on, or the object is not wanted any more.
     pub async fn survived(&self, key: &str) -> Result<(), Stopped> {
         self.lock().notes.suspects.retain(|suspect| suspect.object.key != key);
         self.rests().await
@@ -254,7 +254,8 @@ impl Watch for Watched {
     }
 
     fn decoded(&self) -> BoxFuture<'_, Result<(), Stopped>> {
-        self.crashes.rests().boxed()
+        let alone = self.alone.as_ref().map(|object| object.key.as_str());
+        async move { if let Some(key) = alone { self.crashes.survived(key).await } else { Ok(()) } }.boxed()
     }
 }
 

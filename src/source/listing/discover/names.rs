@@ -128,11 +128,8 @@ impl Names {
     pub async fn name_suspects(&mut self) -> Result<(), Stopped> {
         let crashes = self.judges.ledger.crashes().clone();
         for object in std::mem::take(&mut self.suspects) {
-            let key = object.key.clone();
             let watch = crashes.claims_alone(&object).await?;
             self.claim(object, Some(watch)).await?;
-            drop(crashes.alone().await?);
-            crashes.survived(&key).await?;
         }
         Ok(())
     }
