@@ -28,7 +28,7 @@ const RECORDS: usize = 50_000;
 const PATIENCE: Duration = Duration::from_secs(600);
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
 
-/// What an intake on the internet takes for an answer.
+/// How long an intake on the internet takes for an answer.
 const ANSWER: Duration = Duration::from_millis(200);
 
 /// What delivers the objects.

@@ -236,10 +236,10 @@ impl World {
 
     fn trigger(&self) -> Module {
         let arguments = json!({"bucket_name": CUSTOMER, "frequency": 1, "chunk_size": 40});
-        self.trigger_as("fetch_flowlogs").value("trigger_configuration", arguments)
+        self.node("fetch_flowlogs").value("trigger_configuration", arguments)
     }
 
-    fn trigger_as(&self, command: &str) -> Module {
+    fn node(&self, command: &str) -> Module {
         self.module(command)
             .value("url_callback", self.platform.url_callback())
             .value("liveness_port", free_port())
@@ -320,7 +320,7 @@ async fn a_connector_whose_storage_refuses_sends_nothing_until_it_can_note_it() 
     let mut world = World::new().await;
     let intake = Intake::start("key").await;
     let arguments = json!({"bucket_name": CUSTOMER, "frequency": 1, "intake_key": "key", "intake_server": intake.server()});
-    let connector = world.trigger_as("collect_flowlogs").value("connector_configuration", arguments);
+    let connector = world.node("collect_flowlogs").value("connector_configuration", arguments);
     let mut process = connector.start();
     let looked = || world.theirs.control().count(Operation::List) > 2;
     assert!(eventually(PATIENCE, looked).await, "{}", process.stderr().text());

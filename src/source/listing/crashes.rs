@@ -168,28 +168,20 @@ impl Crashes {
         };
         match (is_careful, has_suspects) {
             (true, _) => self.claims_alone(object).await.map(Some),
-            (false, true) => {
-                let permit = self.read_by(1).await?;
-                Ok(Some(Arc::new(Watched { crashes: self.clone(), alone: None, _permit: permit })))
-            }
+            (false, true) => self.watched(1, None).await.map(Some),
             (false, false) => Ok(None),
         }
     }
 
-    /// As [`claims`](Crashes::claims), for an object that is opened alone.
+    /// As [`claims`](Crashes::claims), for an object that is opened alone: waits until nothing that was claimed is being read.
     pub async fn claims_alone(&self, object: &Object) -> Result<Arc<dyn Watch>, Stopped> {
-        let permit = self.alone().await?;
-        Ok(Arc::new(Watched { crashes: self.clone(), alone: Some(object.into()), _permit: permit }))
+        self.watched(ALL, Some(object.into())).await
     }
 
-    /// Waits until nothing that was claimed is being read.
-    async fn alone(&self) -> Result<OwnedSemaphorePermit, Stopped> {
-        self.read_by(ALL).await
-    }
-
-    async fn read_by(&self, readers: u32) -> Result<OwnedSemaphorePermit, Stopped> {
+    async fn watched(&self, readers: u32, alone: Option<Named>) -> Result<Arc<dyn Watch>, Stopped> {
         let permit = Arc::clone(&self.readers).acquire_many_owned(readers);
-        self.context.shutdown.race(permit).await?.map_err(|_| Stopped)
+        let permit = self.context.shutdown.race(permit).await?.map_err(|_| Stopped)?;
+        Ok(Arc::new(Watched { crashes: self.clone(), alone, _permit: permit }))
     }
 
     /// The object was decoded and the process lives on, or the object is not wanted any more.
@@ -247,15 +239,20 @@ impl Crashes {
 
 impl Watch for Watched {
     fn decodes(&self) -> BoxFuture<'_, Result<(), Stopped>> {
-        if self.alone.is_some() {
-            self.crashes.lock().notes.open.clone_from(&self.alone);
-        }
-        self.crashes.write().boxed()
+        let noted = async move {
+            let Some(object) = &self.alone else { return Ok(()) };
+            self.crashes.lock().notes.open = Some(object.clone());
+            self.crashes.write().await
+        };
+        noted.boxed()
     }
 
     fn decoded(&self) -> BoxFuture<'_, Result<(), Stopped>> {
-        let alone = self.alone.as_ref().map(|object| object.key.as_str());
-        async move { if let Some(key) = alone { self.crashes.survived(key).await } else { Ok(()) } }.boxed()
+        let noted = async move {
+            let Some(object) = &self.alone else { return Ok(()) };
+            self.crashes.survived(&object.key).await
+        };
+        noted.boxed()
     }
 }
 
