@@ -1,6 +1,6 @@
 //! What goes wrong every day must not lose a record, nor send one twice.
 
-use support::platform::Endpoint;
+use support::platform::{Endpoint, LogLine};
 use support::s3::{Operation, Rule, Trouble};
 use support::script::Fault;
 use support::{eventually, flowlogs};
@@ -139,14 +139,10 @@ async fn one_bad_object_holds_back_no_other_and_is_named_once() {
     }
     world.all_arrive(&process).await;
     for (key, cause) in &bad {
-        world.until_logged("error", cause).await;
-        assert!(
-            world
-                .platform
-                .logs()
-                .iter()
-                .any(|line| line.message.contains(key) && line.message.contains(cause))
-        );
+        let rejected = ["object rejected", key, cause];
+        let is_rejected =
+            |line: &LogLine| line.level == "error" && rejected.iter().all(|part| line.message.contains(part));
+        assert!(eventually(PATIENCE, || world.platform.logs().iter().any(is_rejected)).await, "{rejected:?}");
     }
     stop(process).await;
     let gets = world.s3.count(Operation::Get);
