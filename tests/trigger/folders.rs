@@ -114,6 +114,58 @@ async fn a_folder_is_not_done_with_while_it_cannot_be_listed() {
     stop(process).await;
 }
 
+/// Guarantee 7: One bad object or folder holds back no other: it is named in the log with the cause, counted, and what
+/// can be put right is tried again.
+#[tokio::test]
+async fn a_straggler_is_found_although_the_folder_that_is_swept_before_its_own_cannot_be_listed() {
+    const FIVE_DAYS: i64 = 5 * 24 * 60;
+    let mut world = World::new().await;
+    world.argument("start_from", "beginning");
+    let denied = world.generator.flow_log("111111111111", "eu-west-3");
+    let other = world.generator.flow_log("222222222222", "eu-west-3");
+    world.put(&denied, 5, 10);
+    world.put(&other, 5, 10);
+    let process = world.start().await;
+    world.all_arrive(&process).await;
+    world.s3.add_rule(Rule::new(Operation::List, Trouble::ACCESS_DENIED).key_contains(denied.prefix()));
+    world.until_logged("warning", "a folder cannot be listed").await;
+    let late = world.object(&denied, FIVE_DAYS, 10);
+    world.s3.put(BUCKET, &late.key, late.body());
+    for _ in 0..2 {
+        world.put(&other, FIVE_DAYS, 10);
+        world.all_arrive(&process).await;
+    }
+    world.s3.clear_rules();
+    world.expected.extend(late.records);
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
+/// Guarantee 7: One bad object or folder holds back no other: it is named in the log with the cause, counted, and what
+/// can be put right is tried again.
+#[tokio::test]
+async fn a_prefix_that_is_listed_whole_and_cannot_be_for_a_while_loses_nothing() {
+    let mut world = World::new().await;
+    world.argument("start_from", "beginning");
+    world.argument("prefix", "exports/");
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    let put = |world: &mut World, minutes: i64| {
+        let object = world.object(&flow_log, minutes, 10);
+        world.s3.put(BUCKET, &object.key.replace("AWSLogs/", "exports/of/it/"), object.body());
+        world.expected.extend(object.records);
+    };
+    put(&mut world, 5);
+    let process = world.start().await;
+    world.all_arrive(&process).await;
+    world.s3.add_rule(Rule::new(Operation::List, Trouble::ACCESS_DENIED));
+    world.until_logged("error", "cannot look for flow logs").await;
+    put(&mut world, 5);
+    put(&mut world, 5 * 24 * 60);
+    world.s3.clear_rules();
+    world.all_arrive(&process).await;
+    stop(process).await;
+}
+
 /// Guarantee 14: Every object below the prefix is delivered, known not to be a flow log, or named.
 #[tokio::test]
 async fn flow_logs_are_found_in_whatever_folders_they_lie() {
