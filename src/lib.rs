@@ -4,6 +4,7 @@
 //! them, whose [`action`] does. ARCHITECTURE.md tells how the parts fit together.
 
 pub mod action;
+pub mod aws;
 pub mod check;
 pub mod config;
 pub mod connector;

@@ -1,19 +1,13 @@
 //! The customer's bucket: listing, reading, and what its refusals mean.
-//!
-//! The client knows the module configuration and nothing else. The environment's keys, profile, region and metadata
-//! service belong to the platform, so its configuration is built here by hand and not by the SDK's default chain. Only
-//! an endpoint may come from the environment.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, ConfigBag, Credentials, Intercept, Region, RequestChecksumCalculation,
-    ResponseChecksumValidation, RuntimeComponents, StalledStreamProtectionConfig,
+    BehaviorVersion, ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation,
+    RuntimeComponents, StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::presigning::PresigningConfig;
@@ -23,8 +17,8 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
-use secrecy::ExposeSecret as _;
 
+use crate::aws;
 use crate::config::ModuleConfiguration;
 use crate::http::causes;
 use crate::http::quoted;
@@ -74,11 +68,6 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     }
 }
 
-/// The server that stands in for S3, if one is configured.
-pub fn endpoint(values: &Values) -> Result<Option<String>, ValueError> {
-    Ok(values.text("aws_endpoint_url_s3")?.or(values.text("aws_endpoint_url")?))
-}
-
 /// What a [`Store`] answers, some time.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, S3Error>>;
 
@@ -108,9 +97,9 @@ pub struct Object {
 pub struct ListRequest<'a> {
     /// Only keys that begin with this.
     pub prefix: &'a str,
-    /// Only keys behind this one, in the order of their bytes.
+    /// Only keys after this one, in the order of their bytes.
     pub start_after: Option<&'a str>,
-    /// Folds the keys that have a `/` behind the prefix into folders.
+    /// Folds the keys that have a `/` after the prefix into folders.
     pub folded: bool,
     /// Goes on with a listing where a page ended: its [`Page::next`].
     pub continued: Option<&'a str>,
@@ -136,34 +125,18 @@ impl Bucket {
         metrics: Metrics,
     ) -> Result<Self, ValueError> {
         let clock = ServerClock::default();
-        let secret = account.aws_secret_access_key.expose_secret();
-        let credentials = Credentials::new(
-            account.aws_access_key.trim(),
-            secret.trim(),
-            None,
-            None,
-            "module configuration",
-        );
-        let mut config = aws_sdk_s3::Config::builder()
+        let mut config = aws_sdk_s3::config::Builder::from(&aws::sdk_config(account))
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new(account.aws_region_name.trim().to_owned()))
-            .credentials_provider(credentials)
-            .retry_config(RetryConfig::standard().with_max_attempts(3))
-            .timeout_config(
-                TimeoutConfig::builder()
-                    .connect_timeout(Duration::from_secs(5))
-                    .operation_attempt_timeout(ATTEMPT)
-                    .build(),
-            )
+            .timeout_config(aws::time_limits(Some(ATTEMPT), None))
             // [`ATTEMPT`] bounds the body too, without a look at the clock for each of its pieces.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             // A reader has nothing to checksum, and a gzip member and a Parquet page carry sums of their own.
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(clock.clone());
-        if let Some(endpoint) = endpoint(values)? {
+        if let Some(endpoint) = aws::endpoint(values, "s3")? {
             // Stores that stand in for S3 seldom have a host name for each bucket.
-            config = config.endpoint_url(endpoint.trim()).force_path_style(true);
+            config = config.endpoint_url(endpoint).force_path_style(true);
         }
         let client = aws_sdk_s3::Client::from_conf(config.build());
         Ok(Self::over(name, S3 { client, bucket: name.into(), clock }, metrics))

@@ -7,6 +7,7 @@ use flow_log::decode::Decoder;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::aws;
 use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
 use crate::context::Context;
 use crate::pipeline::Pipeline;
@@ -18,7 +19,7 @@ use crate::platform::metrics::Metrics;
 use crate::platform::secrets::Secrets;
 use crate::platform::storage::{Storage, StorageError};
 use crate::platform::values::{ValueError, Values};
-use crate::s3::{self, Bucket};
+use crate::s3::Bucket;
 use crate::shutdown::{Shutdown, Stopped};
 use crate::sink::Sink;
 use crate::source::Source as _;
@@ -27,7 +28,7 @@ use crate::source::listing::{Listing, preflight};
 
 /// Time for the last log lines after the work has ended.
 const LAST_LOGS: Duration = Duration::from_secs(2);
-/// How long the work may go on after the order to stop: what is under way ends in time, unless something hangs.
+/// How long the work may go on after the shutdown signal: what is under way ends in time, unless something hangs.
 const LAST_WORK: Duration = Duration::from_secs(8);
 
 /// What keeps the trigger from starting at all: it cannot even tell the platform.
@@ -192,7 +193,7 @@ async fn configure<C: Configuration>(
     let account = ModuleConfiguration::read(account, module).map_err(Unusable::Configuration)?;
     let bucket = Bucket::new(&account, &configuration.listing().bucket, values, context.metrics.clone());
     let bucket = bucket.map_err(|error| start(error.into()))?;
-    let stands_in = s3::endpoint(values).map_err(|error| start(error.into()))?.is_some();
+    let stands_in = aws::endpoint(values, "s3").map_err(|error| start(error.into()))?.is_some();
     let problem = preflight::problem(&account, configuration.listing(), &bucket, stands_in, context).await;
     match problem.map_err(stopped)? {
         None => Ok((configuration, bucket)),

@@ -1,18 +1,16 @@
 //! `validate_module_configuration`: proves the account with a call that every user may make.
 //!
 //! `sts:GetCallerIdentity` needs no permission, so that whatever it is refused for lies in the key, the secret or the
-//! region. The client knows the module configuration and nothing else, as the one for the bucket does.
+//! region.
 
 use std::time::Duration;
 
-use aws_sdk_sts::config::retry::RetryConfig;
-use aws_sdk_sts::config::timeout::TimeoutConfig;
-use aws_sdk_sts::config::{BehaviorVersion, Credentials, Region};
+use aws_sdk_sts::config::BehaviorVersion;
 use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 
+use crate::aws;
 use crate::config::{ConfigError, ModuleConfiguration};
 use crate::http::shown;
 use crate::http::{no_answer, quoted};
@@ -31,7 +29,7 @@ pub enum AccountError {
     /// The platform did not hand the secrets over.
     #[error(transparent)]
     Platform(CallbackError),
-    /// The order to stop came first.
+    /// The shutdown signal came first.
     #[error("stopped by the platform before the account was checked")]
     Stopped(#[from] Stopped),
     /// A value is missing or malformed.
@@ -141,9 +139,9 @@ async fn check(callback: &Callback, values: &Values, shutdown: &Shutdown) -> Res
 
 /// Asks STS who the account's key belongs to; takes 20 s at most.
 pub async fn identify(account: &ModuleConfiguration, values: &Values) -> Result<Identity, AccountError> {
-    let endpoint = endpoint(values)?;
+    let endpoint = aws::endpoint(values, "sts")?;
     account.check(endpoint.is_some())?;
-    let called = client(account, endpoint.as_deref()).get_caller_identity().send().await;
+    let called = client(account, endpoint.clone()).get_caller_identity().send().await;
     let identity = called.map_err(|error| {
         let region = account.aws_region_name.trim();
         explain(&error, region, endpoint.as_deref())
@@ -151,25 +149,11 @@ pub async fn identify(account: &ModuleConfiguration, values: &Values) -> Result<
     Ok(Identity { account: identity.account.unwrap_or_default(), arn: identity.arn.unwrap_or_default() })
 }
 
-/// The endpoint that stands in for STS, if one is configured.
-fn endpoint(values: &Values) -> Result<Option<String>, ValueError> {
-    let endpoint = values.text("aws_endpoint_url_sts")?.or(values.text("aws_endpoint_url")?);
-    Ok(endpoint.map(|endpoint| endpoint.trim().to_owned()))
-}
-
-fn client(account: &ModuleConfiguration, endpoint: Option<&str>) -> aws_sdk_sts::Client {
-    let secret = account.aws_secret_access_key.expose_secret().trim();
-    let key = Credentials::new(account.aws_access_key.trim(), secret, None, None, "module configuration");
-    let timeouts = TimeoutConfig::builder().connect_timeout(Duration::from_secs(5)).operation_timeout(CALL);
-    let mut config = aws_sdk_sts::Config::builder()
+fn client(account: &ModuleConfiguration, endpoint: Option<String>) -> aws_sdk_sts::Client {
+    let mut config = aws_sdk_sts::config::Builder::from(&aws::sdk_config(account))
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new(account.aws_region_name.trim().to_owned()))
-        .credentials_provider(key)
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .timeout_config(timeouts.build());
-    if let Some(endpoint) = endpoint {
-        config = config.endpoint_url(endpoint);
-    }
+        .timeout_config(aws::time_limits(None, Some(CALL)));
+    config.set_endpoint_url(endpoint);
     aws_sdk_sts::Client::from_conf(config.build())
 }
 

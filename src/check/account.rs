@@ -3,11 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::report::{Step, Told};
+use crate::aws;
 use crate::config::ModuleConfiguration;
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::secrets::Secrets;
 use crate::platform::values::Values;
-use crate::s3;
 use crate::validate::{AccountError, Identity, identify};
 
 /// What to do where a value is missing.
@@ -76,7 +76,8 @@ pub(super) fn account(values: &Values, secrets: Option<&Secrets>) -> Step<Module
     let secrets = of_platform.unwrap_or_else(|| own_secrets(&given));
     let account = ModuleConfiguration::read(given, secrets);
     let account = account.map_err(|error| Told::failed(error.to_string(), advice))?;
-    let stands_in = s3::endpoint(values).map_err(|error| Told::failed(error.to_string(), VALUES))?.is_some();
+    let stands_in =
+        aws::endpoint(values, "s3").map_err(|error| Told::failed(error.to_string(), VALUES))?.is_some();
     account.check(stands_in).map_err(|error| Told::failed(error.to_string(), advice))?;
     let key = account.aws_access_key.trim();
     let end = key.char_indices().rev().nth(3).and_then(|(at, _)| key.get(at..)).unwrap_or_default();
@@ -107,7 +108,7 @@ pub(super) async fn keys(account: &ModuleConfiguration, values: &Values) -> Step
             | AccountError::Senseless { .. }
             | AccountError::Refused { .. }),
         ) => {
-            let advice = "nothing, if the steps behind this one are well: flow logs need S3, not STS";
+            let advice = "nothing, if the steps after this one are well: flow logs need S3, not STS";
             Ok((Told::warning(error.to_string(), advice), ()))
         }
         Err(error) => Err(Told::failed(error.to_string(), "correct the account in the playbook editor")),
