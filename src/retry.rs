@@ -4,24 +4,21 @@ use std::time::Duration;
 
 use crate::shutdown::{Shutdown, Stopped};
 
-/// Tries until it works or the shutdown signal comes. `failed` is told of each failure and of the wait that follows.
-pub async fn until<T, E, F>(
+/// Tries until it works. `failed` is told of each failure, and gives the wait before the next attempt or the error to
+/// end with. The shutdown signal cuts waits short, not attempts.
+pub async fn until<T, E, G, F>(
     shutdown: &Shutdown,
-    mut backoff: Backoff,
     mut attempt: impl FnMut() -> F,
-    mut failed: impl FnMut(&E, Duration),
-) -> Result<T, Stopped>
+    mut failed: impl FnMut(E) -> Result<Duration, G>,
+) -> Result<T, G>
 where
     F: Future<Output = Result<T, E>>,
+    G: From<Stopped>,
 {
     loop {
         match attempt().await {
             Ok(done) => return Ok(done),
-            Err(error) => {
-                let wait = backoff.next_wait();
-                failed(&error, wait);
-                shutdown.sleep(wait).await?;
-            }
+            Err(error) => shutdown.sleep(failed(error)?).await?,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::secrets::{self, Secrets};
 use super::values::{ValueError, Values};
 use super::wire::{Event, LogLine};
 use crate::http::{self, Obstacle, causes, excerpt, is_page, no_answer, shown};
-use crate::retry::Backoff;
+use crate::retry::{self, Backoff};
 use crate::shutdown::{Shutdown, Stopped};
 
 /// The platform gives up on a call after this time, and so do we.
@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A body of many megabytes gets the time that it needs at this speed, on top.
 const SLOWEST_BYTES_PER_SECOND: u64 = 1024 * 1024;
 
-/// How long after the order to stop the last report of a run may be under way.
+/// How long after the shutdown signal the last report of a run may be under way.
 const LAST_REPORT: Duration = Duration::from_millis(8_500);
 
 /// Attempts at secrets and at results, as the platform's own SDK makes them.
@@ -90,7 +90,7 @@ pub enum CallbackError {
         /// The start of the body.
         body: String,
     },
-    /// The order to stop came between two attempts.
+    /// The shutdown signal came between two attempts.
     #[error(transparent)]
     Stopped(#[from] Stopped),
 }
@@ -137,18 +137,16 @@ impl Callback {
     /// The trigger's secrets; tried up to 10 times with waits of 1 to 10 s.
     pub async fn secrets(&self, shutdown: &Shutdown) -> Result<Secrets, CallbackError> {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
-        loop {
-            let error = match shutdown.race(self.secrets_once()).await? {
-                Ok(secrets) => return Ok(secrets),
-                Err(error) => error,
-            };
+        let attempt = || self.secrets_once();
+        let failed = |error| {
             let wait = backoff.next_wait();
             if backoff.attempts() >= ATTEMPTS {
                 return Err(error);
             }
             tracing::warn!(%error, retry_in_s = wait.as_secs(), "could not get the secrets from the platform");
-            shutdown.sleep(wait).await?;
-        }
+            Ok(wait)
+        };
+        shutdown.race(retry::until(shutdown, attempt, failed)).await?
     }
 
     /// The trigger's secrets, asked for once.
@@ -193,7 +191,7 @@ impl Callback {
     }
 
     /// Sends the last report of an action or a validation, whose JSON need not fit into memory. 409 is no error: the
-    /// platform has ended the run itself. After the order to stop the report gets a few seconds, and then what became
+    /// platform has ended the run itself. After the shutdown signal the report gets a few seconds, and then what became
     /// of it is only logged: the platform waits for the process, not for the report.
     pub async fn report_end(&self, report: &Rope, shutdown: &Shutdown) -> Result<(), CallbackError> {
         let reported = shutdown.within(LAST_REPORT, self.report(report, shutdown)).await;
@@ -211,18 +209,16 @@ impl Callback {
 
     async fn report(&self, state: &Rope, shutdown: &Shutdown) -> Result<Vec<u8>, CallbackError> {
         let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
-        loop {
-            let error = match self.call(&Method::PATCH, &self.callback, Some(Payload::Rope(state))).await {
-                Ok(body) => return Ok(body),
-                Err(error) => error,
-            };
+        let attempt = || self.call(&Method::PATCH, &self.callback, Some(Payload::Rope(state)));
+        let failed = |error: CallbackError| {
             let wait = backoff.next_wait();
             if error.is_refusal() || backoff.attempts() >= ATTEMPTS {
                 return Err(error);
             }
             tracing::warn!(%error, retry_in_s = wait.as_secs(), "could not report to the platform");
-            shutdown.sleep(wait).await?;
-        }
+            Ok(wait)
+        };
+        retry::until(shutdown, attempt, failed).await
     }
 
     async fn call(

@@ -110,13 +110,13 @@ impl Playbook {
 
     /// Writes a batch's file.
     async fn write(&self, request_id: &str, file: Pieces) -> Result<(), Stopped> {
-        let (path, backoff) =
-            (path(request_id), Backoff::new(Duration::from_secs(1), Duration::from_secs(60)));
+        let (path, mut backoff) = (path(request_id), Context::of_storage());
         let write = || self.context.storage.write(&path, file.clone());
-        retry::until(&self.context.shutdown, backoff, write, |error, _| {
+        let failed = |error| {
             tracing::error!(%error, "could not write a batch, it is kept and tried again; is the storage full?");
-        })
-        .await
+            Ok(backoff.next_wait())
+        };
+        retry::until(&self.context.shutdown, write, failed).await
     }
 
     /// Sends the event of a batch whose file is written.

@@ -39,22 +39,20 @@ pub struct Journal {
 pub struct Contents {
     /// The newest snapshot that is whole.
     pub snapshot: Option<Vec<u8>>,
-    /// The entries behind it, in order.
+    /// The entries after it, in order.
     pub entries: Vec<Vec<u8>>,
     /// Files that are damaged and were set aside now.
     pub damaged: Vec<String>,
     /// Whether there is no snapshot, but what is there shows that there was one.
-    pub is_beheaded: bool,
+    pub is_snapshot_lost: bool,
 }
 
-/// Why an entry was not appended.
-#[derive(Debug, thiserror::Error)]
-pub enum AppendError {
-    /// The storage refused.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
+/// What came of appending an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is there.
+    Done,
     /// Another instance has written an entry of this number.
-    #[error("a newer instance of this trigger has taken over")]
     Overtaken,
 }
 
@@ -100,7 +98,7 @@ impl Journal {
                 entries.push((number, body, file.len()));
             }
         }
-        contents.is_beheaded = is_begun && contents.snapshot.is_none();
+        contents.is_snapshot_lost = is_begun && contents.snapshot.is_none();
         let newest = snapshots.last().copied();
         let mut entries_bytes = 0;
         for (_, body, bytes) in
@@ -115,41 +113,38 @@ impl Journal {
     }
 
     /// Appends an entry.
-    pub async fn append(&mut self, body: &[u8]) -> Result<(), AppendError> {
+    pub async fn append(&mut self, body: &[u8]) -> Result<Appended, StorageError> {
         let path = self.path(self.next, ENTRY);
         let file = seal(body);
         // A file that is there may be our own: written, and the answer lost.
         let is_ours = self.storage.create(&path, file.clone()).await?
             || self.storage.read(&path).await?.is_some_and(|found| found == file);
         if !is_ours {
-            return Err(AppendError::Overtaken);
+            return Ok(Appended::Overtaken);
         }
         self.next += 1;
         self.entries_bytes += file.len();
-        Ok(())
+        Ok(Appended::Done)
     }
 
     /// Appends an entry although others were appended since this journal was read, if `is_harmless` holds for each of
     /// them.
-    pub async fn append_behind(
+    pub async fn append_after(
         &mut self,
         body: &[u8],
         is_harmless: impl Fn(&[u8]) -> bool,
-    ) -> Result<(), AppendError> {
-        loop {
-            match self.append(body).await {
-                Err(AppendError::Overtaken) => {}
-                appended => return appended,
-            }
+    ) -> Result<Appended, StorageError> {
+        while self.append(body).await? == Appended::Overtaken {
             let found = self.storage.read(&self.path(self.next, ENTRY)).await?;
             if !found.as_deref().and_then(unseal).is_some_and(|found| is_harmless(&found)) {
-                return Err(AppendError::Overtaken);
+                return Ok(Appended::Overtaken);
             }
             self.next += 1;
         }
+        Ok(Appended::Done)
     }
 
-    /// Whether the snapshot is still there that this journal begins with. As long as it is, so are all entries behind it,
+    /// Whether the snapshot is still there that this journal begins with. As long as it is, so are all entries after it,
     /// and an entry could not be appended in the place of one that was removed.
     pub async fn is_current(&self) -> Result<bool, StorageError> {
         let names = self.storage.names(&self.folder).await?;
@@ -275,7 +270,7 @@ mod tests {
         (contents.snapshot.as_ref().map(text), contents.entries.iter().map(text).collect())
     }
 
-    /// Twelve entries, with snapshots behind the fifth and the tenth.
+    /// Twelve entries, with snapshots after the fifth and the tenth.
     async fn written(world: &World) {
         let (mut journal, contents) = Journal::open(&world.storage, "state").await.unwrap();
         assert_eq!(texts(&contents), (None, vec![]));
@@ -288,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn entries_come_back_in_order_behind_the_newest_snapshot() {
+    async fn entries_come_back_in_order_after_the_newest_snapshot() {
         let world = world();
         written(&world).await;
         let (mut journal, contents) = Journal::open(&world.storage, "state").await.unwrap();
@@ -342,7 +337,7 @@ mod tests {
         older.append(b"older").await.unwrap();
         let (mut newer, _) = Journal::open(&world.storage, "state").await.unwrap();
         newer.append(b"newer").await.unwrap();
-        assert!(matches!(older.append(b"older again").await, Err(AppendError::Overtaken)));
+        assert_eq!(older.append(b"older again").await.unwrap(), Appended::Overtaken);
         newer.append(b"newer again").await.unwrap();
     }
 }

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,7 +13,6 @@ use crate::contract::Pending;
 use crate::layout::name::Day;
 use crate::layout::place::Place;
 use crate::platform::storage::StorageError;
-use crate::retry::Backoff;
 use crate::s3::{Bucket, Object};
 use crate::shutdown::Stopped;
 use crate::sink::Receipt;
@@ -22,7 +20,7 @@ use crate::source::listing::checkpoint::seen::{Fingerprints, Stored};
 use crate::source::listing::checkpoint::{Change, Checkpoint, Origin};
 use crate::source::listing::crashes::Crashes;
 use crate::source::listing::days::Days;
-use crate::source::listing::journal::{AppendError, Contents, Journal};
+use crate::source::listing::journal::{Appended, Contents, Journal};
 use crate::source::listing::origin::first_origin;
 use crate::source::listing::owner;
 use crate::source::listing::presence::{Instance, Presence};
@@ -58,7 +56,7 @@ struct Read {
     /// `None` where there is nothing to begin with.
     checkpoint: Option<Checkpoint>,
     /// Whether there was something once.
-    is_beheaded: bool,
+    is_snapshot_lost: bool,
 }
 
 impl Ledger {
@@ -75,7 +73,7 @@ impl Ledger {
         let presence = Presence::begin(instance.id, &folder, context).await?;
         let mut read = read(&folder, context).await?;
         if read.checkpoint.is_none() {
-            let origin = match read.is_beheaded {
+            let origin = match read.is_snapshot_lost {
                 false => first_origin(configuration, bucket, context, instance.started).await?,
                 // To begin at the present would skip what had not been delivered.
                 true => Origin::since(jiff::Timestamp::MIN),
@@ -189,32 +187,25 @@ impl Ledger {
         let committed = all.len();
         all.extend_from_slice(changes);
         let body = entry(self.instance, &all);
-        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        let mut backoff = Context::of_storage();
         loop {
             let mut appended = journal.append(&body).await;
-            if matches!(appended, Err(AppendError::Overtaken)) && all.iter().any(Change::is_commit) {
+            if matches!(appended, Ok(Appended::Overtaken)) && all.iter().any(Change::is_commit) {
                 let commits: Vec<_> = all.iter().filter(|change| change.is_commit()).cloned().collect();
-                let late = journal.append_behind(&entry(self.instance, &commits), is_opening).await;
-                appended = late.and(Err(AppendError::Overtaken));
+                let late = journal.append_after(&entry(self.instance, &commits), is_opening).await;
+                appended = late.and(appended);
             }
             match appended {
-                Ok(()) => break,
-                Err(AppendError::Storage(error)) => {
-                    tracing::error!(%error, "could not write the checkpoint, it is tried again");
-                }
-                Err(error @ AppendError::Overtaken) => {
-                    tracing::warn!("{error}; this one does nothing more and waits to be stopped");
-                    if let Some(presence) = self.take_presence() {
-                        presence.end().await;
+                Ok(Appended::Done) => break,
+                Ok(Appended::Overtaken) => return self.overtaken().await,
+                Err(error) => {
+                    let waited = self.context.again("write the checkpoint", &error, &mut backoff).await;
+                    if let Err(stopped) = waited {
+                        all.truncate(committed);
+                        self.put_off().splice(0..0, all);
+                        return Err(stopped);
                     }
-                    self.context.shutdown.stopped().await;
-                    return Err(Stopped);
                 }
-            }
-            if let Err(stopped) = self.context.shutdown.sleep(backoff.next_wait()).await {
-                all.truncate(committed);
-                self.put_off().splice(0..0, all);
-                return Err(stopped);
             }
         }
         // With the journal in hand: a snapshot must have all that is in the entries before it.
@@ -222,6 +213,18 @@ impl Ledger {
         let is_long = journal.is_long();
         drop(journal);
         if is_long { self.snapshot().await } else { Ok(()) }
+    }
+
+    /// Another instance has taken over. This one does nothing more, and waits to be stopped.
+    async fn overtaken(&self) -> Result<(), Stopped> {
+        tracing::warn!(
+            "a newer instance of this trigger has taken over; this one does nothing more and waits to be stopped"
+        );
+        if let Some(presence) = self.take_presence() {
+            presence.end().await;
+        }
+        self.context.shutdown.stopped().await;
+        Err(Stopped)
     }
 
     /// What the storage knows of a place, with what is not there yet.
@@ -262,10 +265,9 @@ impl Ledger {
         let mut journal = self.journal.lock().await;
         self.fold().await?;
         let snapshot = self.look(Checkpoint::to_json);
-        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        let mut backoff = Context::of_storage();
         while let Err(error) = journal.snapshot(&snapshot).await {
-            tracing::error!(%error, "could not write a snapshot of the checkpoint, it is tried again");
-            self.context.shutdown.sleep(backoff.next_wait()).await?;
+            self.context.again("write a snapshot of the checkpoint", &error, &mut backoff).await?;
         }
         Ok(())
     }
@@ -295,10 +297,10 @@ async fn read(folder: &str, context: &Context) -> Result<Read, Stopped> {
     }
     let understand = async || rebuild(&contents).map_err(|reason| unreadable(folder, &reason));
     let checkpoint = context.until_done("understand the checkpoint", understand).await?;
-    let is_beheaded = contents.is_beheaded;
+    let is_snapshot_lost = contents.is_snapshot_lost;
     match &checkpoint {
         Some(_) => tracing::info!(state = folder, "going on where the last run stopped"),
-        None if is_beheaded => {
+        None if is_snapshot_lost => {
             tracing::error!(
                 state = folder,
                 "nothing of the state can be read; all flow logs are sent, some again"
@@ -306,23 +308,20 @@ async fn read(folder: &str, context: &Context) -> Result<Read, Stopped> {
         }
         None => {}
     }
-    Ok(Read { journal, checkpoint, is_beheaded })
+    Ok(Read { journal, checkpoint, is_snapshot_lost })
 }
 
 impl Read {
     /// Writes a change down and makes it; false if another instance was faster, so that all is to be read again.
     async fn append(&mut self, by: Uuid, change: &Change, context: &Context) -> Result<bool, Stopped> {
         let entry = entry(by, std::slice::from_ref(change));
-        let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+        let mut backoff = Context::of_storage();
         loop {
             match self.journal.append(&entry).await {
-                Ok(()) => break,
-                Err(AppendError::Overtaken) => return Ok(false),
-                Err(AppendError::Storage(error)) => {
-                    tracing::error!(%error, "could not write the checkpoint, it is tried again");
-                }
+                Ok(Appended::Done) => break,
+                Ok(Appended::Overtaken) => return Ok(false),
+                Err(error) => context.again("write the checkpoint", &error, &mut backoff).await?,
             }
-            context.shutdown.sleep(backoff.next_wait()).await?;
         }
         self.checkpoint.iter_mut().for_each(|checkpoint| checkpoint.apply(change));
         Ok(true)

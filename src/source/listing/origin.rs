@@ -11,7 +11,7 @@ use crate::layout::name::LogName;
 use crate::platform::storage::StorageError;
 use crate::retry::Backoff;
 use crate::s3::{Bucket, ListRequest, S3Error};
-use crate::shutdown::{Shutdown, Stopped};
+use crate::shutdown::Stopped;
 use crate::source::listing::checkpoint::{Marker, Origin};
 
 /// Where a trigger without state begins. `started` is when the process began.
@@ -99,7 +99,7 @@ pub async fn until_listed<T, F>(context: &Context, mut list: impl FnMut() -> F) 
 where
     F: Future<Output = Result<T, S3Error>>,
 {
-    let shutdown: &Shutdown = &context.shutdown;
+    let shutdown = &context.shutdown;
     let mut backoff = Backoff::new(Duration::from_secs(2), Duration::from_secs(60));
     loop {
         match shutdown.race(list()).await? {
