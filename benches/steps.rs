@@ -1,4 +1,4 @@
-//! What the steps behind decoding cost: records into batches in the trigger, events into bodies in the action:
+//! What the steps after decoding cost: records into batches in the trigger, events into bodies in the action:
 //! `make bench`. How fast objects are decoded, the benchmark of the crate `flow-log` tells.
 #![allow(clippy::unwrap_used, reason = "a tool for developers")]
 

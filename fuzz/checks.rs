@@ -112,7 +112,7 @@ fn same(
     }
 }
 
-/// A file of the state: as it is, or as a snapshot with changes behind it, a line each.
+/// A file of the state: as it is, or as a snapshot with changes after it, a line each.
 ///
 /// What can be read can be written, and is the same when it is read again.
 pub fn state(input: &[u8]) {

@@ -1,4 +1,4 @@
-//! `check`: walks the way of the flow logs from the account to the platform or the intake for somebody who sets a trigger or
+//! `check`: checks every step from the account to the platform or the intake for somebody who sets a trigger or
 //! a connector up, and says for each step whether it works and what to do if not. No event is sent, nothing is left behind.
 //!
 //! It takes 3 minutes at most, and in a bucket of any size 100 calls to list, one to find the region, and what it takes
@@ -29,7 +29,7 @@ pub enum CheckError {
     /// Steps failed; the report on stdout says why.
     #[error("these steps of the check failed: {}", .0.join(", "))]
     Failed(Vec<&'static str>),
-    /// The order to stop came first.
+    /// The shutdown signal came first.
     #[error("the check was stopped")]
     Stopped(#[from] Stopped),
     /// A value that names an endpoint cannot be read.

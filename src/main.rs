@@ -44,14 +44,14 @@ enum Command {
     /// Prove that the account's keys and region work
     #[command(name = "validate_module_configuration")]
     ValidateModuleConfiguration,
-    /// Walk the way of the flow logs with the configuration of a trigger or connector, say what works and what to do; sends no event
+    /// Check every step with the configuration of a trigger or connector, say what works and what to do; sends no event
     #[command(name = "check")]
     Check {
         /// Print the report as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Ask the trigger of this container whether it is healthy
+    /// Ask the trigger or connector of this container whether it is healthy
     #[command(name = "health")]
     Health,
     /// Print the manifests that the playbook editor reads, or write them into a folder
@@ -93,7 +93,7 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Manifests { write } => finish(manifest::run(write.as_deref()).map(|text| print(&text))),
-        Command::Health => finish(ask_health(&Values::of_process())),
+        Command::Health => finish(ask_health(&Values::from_env())),
         command => match shutdown::attended(move |shutdown| run_with_logs(&command, shutdown)) {
             Ok(Some(code)) => code,
             // Told to stop while something hangs. Nothing is said here: that may be stderr.
@@ -113,7 +113,7 @@ fn ask_health(values: &Values) -> Result<(), Box<dyn std::error::Error>> {
 
 /// Runs a command that logs what it does.
 fn run_with_logs(command: &Command, shutdown: &Shutdown) -> ExitCode {
-    let (values, logs) = (Values::of_process(), LogQueue::default());
+    let (values, logs) = (Values::from_env(), LogQueue::default());
     let (name, kind) = command.node();
     // A check tells on its own stdout and nobody else.
     let is_check = matches!(command, Command::Check { .. });

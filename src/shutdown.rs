@@ -1,5 +1,5 @@
-//! The order to stop. It interrupts waiting, and work that must not be torn apart gets some seconds more. Whatever hangs
-//! then, be it a call of the system that does not return, the process ends ([`attended`]).
+//! The shutdown signal. It cuts waits short; work that must complete gets some seconds more. Whatever still hangs then,
+//! be it a system call that does not return, the process ends ([`attended`]).
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -10,25 +10,25 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The process must be gone 10 s after the order to stop.
+/// The process must be gone 10 s after the shutdown signal.
 const LAST: Duration = Duration::from_secs(9);
 /// The stack of the thread that does the work: what a first thread has.
 const STACK_BYTES: usize = 8 * 1024 * 1024;
 
-/// A handle on the order to stop; clones share it.
+/// The shutdown signal; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     order: CancellationToken,
     given: Arc<OnceLock<Instant>>,
 }
 
-/// The order to stop came while something was waited for.
+/// The shutdown signal came during a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("told to stop")]
 pub struct Stopped;
 
 impl Shutdown {
-    /// The order to stop of this process: SIGTERM or SIGINT give it.
+    /// The shutdown signal of this process: SIGTERM or SIGINT.
     pub fn on_signals() -> std::io::Result<Self> {
         let shutdown = Self::default();
         let mut terminate = signal(SignalKind::terminate())?;
@@ -44,23 +44,23 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Gives the order.
+    /// Gives the signal.
     pub fn stop(&self) {
         self.given.get_or_init(Instant::now);
         self.order.cancel();
     }
 
-    /// Whether the order was given.
+    /// Whether the signal was given.
     pub fn is_stopping(&self) -> bool {
         self.order.is_cancelled()
     }
 
-    /// Waits for the order.
+    /// Waits for the signal.
     pub async fn stopped(&self) {
         self.order.cancelled().await;
     }
 
-    /// Waits for `future`, which must not be torn apart at once: it is dropped when the order to stop is `last` ago.
+    /// Waits for `future`, which must not be torn apart at once: it is dropped `last` after the shutdown signal.
     pub async fn within<T>(&self, last: Duration, future: impl Future<Output = T>) -> Result<T, Stopped> {
         let over = async {
             self.stopped().await;
@@ -74,13 +74,13 @@ impl Shutdown {
         }
     }
 
-    /// Waits for `duration`, or less if the order to stop comes.
+    /// Waits for `duration`, or less if the shutdown signal comes.
     pub async fn sleep(&self, duration: Duration) -> Result<(), Stopped> {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that waits")]
         self.race(tokio::time::sleep(duration)).await
     }
 
-    /// Waits for `future`, or drops it if the order to stop comes: only for what may be torn apart.
+    /// Waits for `future`, or drops it if the shutdown signal comes: only for what may be torn apart.
     pub async fn race<T>(&self, future: impl Future<Output = T>) -> Result<T, Stopped> {
         tokio::select! {
             biased;

@@ -66,7 +66,7 @@ async fn measure(
             }
         }
     };
-    // AWS is some ten minutes behind the traffic.
+    // AWS is some ten minutes late.
     let behind = SignedDuration::from_mins(10);
     fill(first, times[0] - behind);
     others.iter().for_each(|key| s3.put_at(BUCKET, key, "x", first));

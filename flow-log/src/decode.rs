@@ -62,7 +62,7 @@ pub enum ObjectError {
     #[error("it could not be read: {0}")]
     Source(std::io::Error),
     /// It is a Parquet file that cannot be read to its end.
-    #[error("its Parquet data cannot be read behind record {records}: {reason}")]
+    #[error("its Parquet data cannot be read after record {records}: {reason}")]
     Parquet {
         /// Records before the damage.
         records: u64,
@@ -78,7 +78,7 @@ pub enum ObjectError {
     #[error("it is {0}; flow logs are text or Parquet, as they are or in gzip")]
     OtherKind(&'static str),
     /// The compressed data is damaged.
-    #[error("its gzip data is damaged behind record {records}: {reason}")]
+    #[error("its gzip data is damaged after record {records}: {reason}")]
     Corrupt {
         /// Records before the damage.
         records: u64,
@@ -86,7 +86,7 @@ pub enum ObjectError {
         reason: String,
     },
     /// The compressed data ends in the middle.
-    #[error("it is cut off: its gzip data ends behind record {records}")]
+    #[error("it is cut off: its gzip data ends after record {records}")]
     Cut {
         /// Records before the end.
         records: u64,

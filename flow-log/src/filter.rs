@@ -60,7 +60,7 @@ impl Filter {
             _ => {}
         }
         let is_internal = || {
-            // Behind a NAT gateway only the address of the packet shows that the traffic left: all that are there count.
+            // After a NAT gateway only the address of the packet shows that the traffic left: all that are there count.
             [places.sources, places.destinations].into_iter().all(|end| {
                 let mut addresses = end.into_iter().filter_map(at).peekable();
                 addresses.peek().is_some() && addresses.all(is_private)

@@ -1,4 +1,4 @@
-//! Codecs as they should be, and with more behind what they are given: a byte that is repeated.
+//! Codecs as they should be, and with more after what they are given: a byte that is repeated.
 
 use super::thrift::varint;
 

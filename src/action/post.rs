@@ -15,7 +15,7 @@ use crate::shutdown::Shutdown;
 pub mod ids;
 mod intake;
 
-/// How long posts under way may go on after the order to stop: their answer tells whether the events were accepted.
+/// How long posts under way may go on after the shutdown signal: their answer tells whether the events were accepted.
 const GRACE: Duration = Duration::from_secs(4);
 
 /// What came of the chunks.
@@ -33,16 +33,16 @@ pub struct Posted {
     pub chunks: usize,
     /// The first chunk that was not accepted: its index, and why.
     pub failure: Option<(usize, PostError)>,
-    /// Whether the order to stop ended it.
+    /// Whether the shutdown signal ended it.
     pub stopped: bool,
 }
 
 impl Intake {
     /// Sends the chunks of a belt, after those that were already taken from it. Ends when all were tried, or soon
-    /// after the order to stop. Once a failure concerns all chunks, the others are only counted.
+    /// after the shutdown signal. Once a failure concerns all chunks, the others are only counted.
     pub async fn post_all(&self, mut first: Vec<Chunk>, belt: &mut PosterEnd, shutdown: &Shutdown) -> Posted {
         let mut posted = Posted::default();
-        let hopeless = Shutdown::default();
+        let give_up = Shutdown::default();
         let mut posts = FuturesUnordered::new();
         let (mut more, mut under_way) = (true, 0);
         first.reverse();
@@ -57,17 +57,17 @@ impl Intake {
                 biased;
                 () = shutdown.stopped() => break,
                 Some((chunk, sent)) = posts.next() => {
-                    under_way -= posted.record(chunk, sent, belt, &hopeless);
+                    under_way -= posted.record(chunk, sent, belt, &give_up);
                 }
                 chunk = next, if more && posts.len() < SIDE_BY_SIDE => match chunk {
                     None => more = false,
                     Some(chunk) => {
                         posted.events += chunk.events;
-                        if hopeless.is_stopping() {
+                        if give_up.is_stopping() {
                             belt.give_back(chunk.body);
                         } else {
                             under_way += chunk.events;
-                            posts.push(self.post(chunk, &hopeless, shutdown));
+                            posts.push(self.post(chunk, &give_up, shutdown));
                         }
                     }
                 },
@@ -76,7 +76,7 @@ impl Intake {
         if shutdown.is_stopping() {
             let answers = async {
                 while let Some((chunk, sent)) = posts.next().await {
-                    under_way -= posted.record(chunk, sent, belt, &hopeless);
+                    under_way -= posted.record(chunk, sent, belt, &give_up);
                 }
             };
             let _ = tokio::time::timeout(GRACE, answers).await;
@@ -94,7 +94,7 @@ impl Posted {
         chunk: Chunk,
         sent: Result<Accepted, PostError>,
         belt: &PosterEnd,
-        hopeless: &Shutdown,
+        give_up: &Shutdown,
     ) -> u64 {
         let Chunk { index, events, body, .. } = chunk;
         belt.give_back(body);
@@ -107,7 +107,7 @@ impl Posted {
             Err(error) => {
                 tracing::warn!(chunk = index, events, "could not send a chunk: {error}");
                 if error.concerns_all() {
-                    hopeless.stop();
+                    give_up.stop();
                 }
                 // An interrupted chunk failed because of another one, which says more.
                 let rank =

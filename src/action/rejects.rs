@@ -33,7 +33,7 @@ impl RejectedEvents {
     }
 }
 
-/// Closes the array behind the last event that is complete, and goes to its start.
+/// Closes the array after the last event that is complete, and goes to its start.
 fn close_array(file: &mut File, complete_bytes: u64) -> std::io::Result<()> {
     file.set_len(complete_bytes)?;
     file.seek(SeekFrom::Start(complete_bytes))?;

@@ -14,7 +14,7 @@ use crate::platform::rope::Rope;
 use crate::platform::storage::Storage;
 use crate::shutdown::{Shutdown, Stopped};
 
-/// How long after the order to stop files may be under way: then there is no more time than for the last report.
+/// How long after the shutdown signal files may be under way: then there is no more time than for the last report.
 pub const LAST_FILES: Duration = Duration::from_millis(4_500);
 /// Why a file was not waited for any longer.
 pub const SILENT: &str = "the storage did not answer before the run was stopped";

@@ -10,7 +10,7 @@ use crate::s3::{Bucket, Object, S3Error, S3Failure};
 
 /// The start of an object that is read first: enough for the line that names the fields.
 const START_BYTES: u64 = 64 * 1024;
-/// AWS publishes every five minutes and is ten behind. An object that is older than this shows that nothing comes.
+/// AWS publishes every five minutes and is ten late. An object that is older than this shows that nothing comes.
 const OLD: SignedDuration = SignedDuration::from_hours(1);
 
 /// Folders that cannot be listed and are named.

@@ -72,7 +72,7 @@ impl Told {
         self
     }
 
-    /// Makes it a warning, for a reason that is told behind what was found.
+    /// Makes it a warning, for a reason that is told after what was found.
     pub(super) fn but(mut self, what: impl AsRef<str>, advice: impl Into<String>) -> Self {
         self.outcome = Outcome::Warning;
         self.found = format!("{}; {}", self.found, what.as_ref());
@@ -171,7 +171,7 @@ impl Report {
                 [] => String::new(),
                 names => format!("; {what}: {}", names.join(", ")),
             };
-            let verdict = if failed.is_empty() { "all is well" } else { "something has to be done" };
+            let verdict = if failed.is_empty() { "OK" } else { "action needed" };
             let calls: Vec<String> =
                 calls.iter().map(|(operation, count)| format!("{count} {operation}")).collect();
             let calls = if calls.is_empty() { "none".to_owned() } else { calls.join(", ") };

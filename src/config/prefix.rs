@@ -60,7 +60,7 @@ fn likely(prefix: &str, bucket: &str) -> Option<(String, String)> {
     };
     let is_around = |letter: char| is_blank(letter) || matches!(letter, '"' | '\'' | '`');
     step(&mut text, "has spaces or quotes around it", Some(prefix.trim_matches(is_around).to_owned()));
-    let right = behind_bucket(&text);
+    let right = after_bucket(&text);
     step(&mut text, "names a bucket, which goes into `bucket_name`", right);
     let right = decoded(&text);
     step(&mut text, "is encoded as in a URL", right);
@@ -86,7 +86,7 @@ fn likely(prefix: &str, bucket: &str) -> Option<(String, String)> {
 }
 
 /// What follows the bucket in `s3://bucket/…`, in an ARN or in a URL.
-fn behind_bucket(text: &str) -> Option<String> {
+fn after_bucket(text: &str) -> Option<String> {
     let path = if let Some(rest) = without_scheme(text) {
         rest
     } else if is_arn(text) {

@@ -19,7 +19,7 @@ pub struct Lane {
 impl Lane {
     /// The lane that a key or a prefix lies in, if it names account and region to the end:
     /// `AWSLogs/<account>/vpcflowlogs/<region>/`, the same with names and `=` before the values, and either also with the
-    /// folder of an organisation behind `AWSLogs/`.
+    /// folder of an organisation after `AWSLogs/`.
     pub fn around(path: &str) -> Option<Self> {
         let mut length = below_aws_logs(path)?;
         let mut parts = path.get(length..)?.split('/').peekable();

@@ -202,13 +202,13 @@ async fn outcome(
     watch: Option<&dyn Watch>,
 ) -> Result<(), FetchError> {
     if let Some(watch) = watch {
-        // The order to stop is seen elsewhere.
+        // The shutdown signal is seen elsewhere.
         let _ = watch.decoded().await;
     }
     Ok(decoded.map_err(|error| FetchError::Internal(error.to_string()))??)
 }
 
-/// Reads the parts of an object behind the first, one ahead of the decoder.
+/// Reads the parts of an object after the first, one ahead of the decoder.
 async fn read_parts(bucket: Bucket, object: Object, parts: mpsc::Sender<Result<Content, S3Error>>) {
     let mut offset = PART_BYTES;
     while offset < object.body_bytes {

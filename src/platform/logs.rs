@@ -59,7 +59,7 @@ impl LogQueue {
     /// Sends lines until told to stop, then what is left. A post that is under way is not torn apart by the order to
     /// stop: the platform may have taken it, and its lines would come twice.
     pub async fn forward(self, callback: Callback, shutdown: Shutdown) {
-        // One that is never given: the order to stop has come when these waits begin.
+        // One that is never given: the shutdown signal has come when these waits begin.
         let unstopped = Shutdown::default();
         let lines = async {
             while !shutdown.is_stopping() {

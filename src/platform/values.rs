@@ -56,7 +56,7 @@ pub enum ValueError {
 
 impl Values {
     /// The values of this process: `/symphony` (or `SYMPHONY_DIR`) and the environment.
-    pub fn of_process() -> Self {
+    pub fn from_env() -> Self {
         let variables: HashMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();

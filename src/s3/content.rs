@@ -10,7 +10,7 @@ const PIECE_BYTES: usize = 128 * 1024;
 /// The bytes of an object, or of a part of it, in pieces.
 pub type Content = SegmentedBuf<Bytes>;
 
-/// The bytes of a body. Of one that is longer than `expected`, those up to a place behind that. Long pieces are kept as
+/// The bytes of a body. Of one that is longer than `expected`, those up to a place after that. Long pieces are kept as
 /// they come, short ones are copied together: a record of TLS has 16 KiB at most (RFC 8446, 5.1).
 pub(super) async fn gather(mut body: ByteStream, expected: u64) -> Result<Content, ByteStreamError> {
     let mut gathered = Content::new();

@@ -76,7 +76,7 @@ impl Listing {
     /// Rejects the objects under which the process died again and again. Those that may be such ones rest first.
     async fn judge_crashes(&self) -> Result<(), Stopped> {
         let crashes = self.ledger.crashes();
-        for (object, deaths) in crashes.take_hopeless() {
+        for (object, deaths) in crashes.take_given_up() {
             if self.ledger.look(|checkpoint| checkpoint.wants(&object)) {
                 let key = object.key.as_str();
                 tracing::error!(
@@ -126,7 +126,7 @@ impl Source for Listing {
     /// An object that is damaged is rejected after some attempts; whatever else is wrong may pass, or be put right.
     fn failed(&self, claim: &Claim, error: &FetchError) -> Verdict {
         let attempts = self.cooldown.failed(&claim.object);
-        if !error.is_poison() || !Cooldown::is_hopeless(attempts) {
+        if !error.is_poison() || !Cooldown::is_final(attempts) {
             return Verdict::Later { attempts };
         }
         self.cooldown.done(&claim.object);

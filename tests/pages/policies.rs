@@ -11,7 +11,7 @@ use crate::page::text;
 use crate::policy::{Call, allows, statements, texts};
 use crate::world::{ACCOUNT, BUCKET, World};
 
-/// The policy of the user guide behind `<!-- policy: name -->`.
+/// The policy of the user guide after `<!-- policy: name -->`.
 fn policy(name: &str) -> Value {
     let page = text("docs/user.md");
     let (_, rest) =
@@ -40,7 +40,7 @@ fn call(request: &Request) -> Call {
 /// Every call of a trigger that found, read and swept.
 async fn calls(prefix: &str) -> BTreeSet<Call> {
     let world = World::start(prefix).await;
-    // The sweep lists the folder of a lane from its oldest day on, without a day to begin behind.
+    // The sweep lists the folder of a lane from its oldest day on, without a day to begin after.
     let is_sweep = |request: &Request| {
         request.operation == Operation::List
             && request.query("delimiter").is_none()
@@ -86,7 +86,7 @@ async fn the_users_policy_allows_what_the_trigger_calls_and_needs_each_of_its_st
     }
 }
 
-/// As the guide says: without `Condition`, and with `/*` behind the bucket's name.
+/// As the guide says: without `Condition`, and with `/*` after the bucket's name.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_users_policy_without_a_prefix_allows_what_a_trigger_without_one_calls() {
     let calls = calls("").await;

@@ -25,9 +25,9 @@ pub(crate) struct SimulatedBucket {
 impl SimulatedBucket {
     fn page(&self, now: Timestamp, request: &ListRequest<'_>) -> Page {
         let objects = self.world.plan.objects.iter().filter(|object| object.is_there(now));
-        let behind = request.continued.or(request.start_after).unwrap_or_default();
+        let after = request.continued.or(request.start_after).unwrap_or_default();
         let mut keys: Vec<&Planned> = objects
-            .filter(|object| object.key.starts_with(request.prefix) && object.key.as_str() > behind)
+            .filter(|object| object.key.starts_with(request.prefix) && object.key.as_str() > after)
             .collect();
         keys.sort_by(|a, b| a.key.cmp(&b.key));
         let mut page = Page::default();
@@ -35,12 +35,12 @@ impl SimulatedBucket {
         for object in keys {
             let folder = object.key[request.prefix.len()..].find('/').filter(|_| request.folded);
             let folder = folder.map(|end| &object.key[..=request.prefix.len() + end]);
-            if folder.is_some_and(|folder| folders.contains(folder) || behind.starts_with(folder)) {
+            if folder.is_some_and(|folder| folders.contains(folder) || after.starts_with(folder)) {
                 continue;
             }
             if page.objects.len() + folders.len() == PAGE {
                 let last = page.objects.last().map(|object: &Object| object.key.as_str());
-                // Behind a folder is behind all that is in it.
+                // After a folder is after all that is in it.
                 let last_folder = folders.last().map(|folder: &&str| format!("{folder}\u{10ffff}"));
                 page.next = last.map(str::to_owned).max(last_folder);
                 break;

@@ -1,5 +1,5 @@
 //! Chance that replays: each decision is a function of the seed and of what it is about, not of the order of the
-//! decisions, so that two calls that change places do not change everything behind them.
+//! decisions, so that two calls that change places do not change everything after them.
 
 /// The source of all decisions of a schedule.
 #[derive(Clone, Copy, Debug)]

@@ -70,7 +70,7 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} must be a number")))
 }
 
-/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log, account,
+/// Guarantee 1: Every record of an object that lies after the start is delivered once, whatever flow log, account,
 /// region or day it belongs to, and however late it comes.
 #[test]
 fn whatever_goes_wrong_each_listed_record_is_delivered_or_named_as_rejected() {

@@ -1,4 +1,4 @@
-//! Objects that come late: within the window of late arrival, and behind it.
+//! Objects that come late: within the window of late arrival, and after it.
 
 use jiff::SignedDuration;
 use support::eventually;
@@ -6,7 +6,7 @@ use support::s3::{Operation, Request};
 
 use crate::world::{BUCKET, PATIENCE, World, stop};
 
-/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
+/// Guarantee 1: Every record of an object that lies after the start is delivered once, whatever flow log,
 /// account, region or day it belongs to, and however late it comes.
 #[tokio::test]
 async fn an_object_within_a_longer_window_is_found_by_the_next_poll() {
@@ -54,10 +54,10 @@ async fn a_window_that_is_made_longer_or_shorter_loses_and_repeats_nothing() {
     }
 }
 
-/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
+/// Guarantee 1: Every record of an object that lies after the start is delivered once, whatever flow log,
 /// account, region or day it belongs to, and however late it comes.
 #[tokio::test]
-async fn stragglers_behind_the_window_arrive_once_even_after_their_day_is_closed() {
+async fn stragglers_after_the_window_arrive_once_even_after_their_day_is_closed() {
     let mut world = World::new().await;
     world.argument("start_from", "beginning");
     let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
@@ -87,7 +87,7 @@ async fn polls(world: &World, count: usize) {
     assert!(eventually(PATIENCE, || polls() > before + count).await);
 }
 
-/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
+/// Guarantee 1: Every record of an object that lies after the start is delivered once, whatever flow log,
 /// account, region or day it belongs to, and however late it comes.
 #[tokio::test]
 async fn names_of_their_own_and_of_other_days_are_ordinary_objects() {
@@ -126,7 +126,7 @@ async fn names_of_their_own_and_of_other_days_are_ordinary_objects() {
     stop(process).await;
 }
 
-/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
+/// Guarantee 1: Every record of an object that lies after the start is delivered once, whatever flow log,
 /// account, region or day it belongs to, and however late it comes.
 #[tokio::test]
 async fn of_a_day_that_lost_objects_the_new_ones_arrive_and_no_other() {
@@ -155,7 +155,7 @@ async fn of_a_day_that_lost_objects_the_new_ones_arrive_and_no_other() {
     stop(process).await;
 }
 
-/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
+/// Guarantee 1: Every record of an object that lies after the start is delivered once, whatever flow log,
 /// account, region or day it belongs to, and however late it comes.
 #[tokio::test]
 async fn a_straggler_arrives_though_every_life_is_short() {
@@ -191,7 +191,7 @@ async fn a_straggler_arrives_though_every_life_is_short() {
     world.exactly_expected();
 }
 
-/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
+/// Guarantee 1: Every record of an object that lies after the start is delivered once, whatever flow log,
 /// account, region or day it belongs to, and however late it comes.
 #[tokio::test]
 async fn a_clock_that_was_wrong_for_a_while_leaves_no_mark_in_the_future() {

@@ -6,7 +6,7 @@ use support::s3::Operation;
 
 use crate::world::{BUCKET, PATIENCE, World, stop};
 
-/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
+/// Guarantee 1: Every record of an object that lies after the start is delivered once, whatever flow log,
 /// account, region or day it belongs to, and however late it comes.
 #[tokio::test]
 async fn records_of_several_flow_logs_accounts_and_regions_arrive_once_without_headers() {
@@ -133,7 +133,7 @@ async fn the_state_of_the_python_module_is_taken_over() {
     flow_logs.sort_by(|a, b| a.id.cmp(&b.id));
     let [first, last] = flow_logs;
     let mut marker = String::new();
-    // Each object reached S3 some minutes behind its name. The module listed all of the last flow log's up to its
+    // Each object reached S3 some minutes after the time in its name. The module listed all of the last flow log's up to its
     // marker; of the first it passed over what came later in time but sorts before.
     for minutes in [60, 55, 50, 45] {
         for flow_log in [&first, &last] {

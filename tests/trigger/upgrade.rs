@@ -74,7 +74,7 @@ impl Then {
     }
 }
 
-/// Guarantee 1: Every record of an object that lies behind the start is delivered once, whatever flow log,
+/// Guarantee 1: Every record of an object that lies after the start is delivered once, whatever flow log,
 /// account, region or day it belongs to, and however late it comes.
 ///
 /// The state is as version 0.1.0 left it when it was killed, but for the files that its newest snapshot makes superfluous

@@ -16,7 +16,7 @@ const BLOCK_RECORDS: u32 = 1 << 20;
 /// Records of an object, in its order, and what became of those in between that do not go out.
 #[derive(Debug)]
 pub struct Block {
-    /// The records as JSON strings, each with a comma behind it.
+    /// The records as JSON strings, each with a comma after it.
     json: Bytes,
     /// Where each record ends.
     marks: Vec<Mark>,
@@ -40,7 +40,7 @@ pub struct Filling {
 /// The end of a record that goes out.
 #[derive(Clone, Copy, Debug)]
 struct Mark {
-    /// Behind its comma in the JSON.
+    /// After its comma in the JSON.
     json: u32,
     /// How many records were read up to its end, those that do not go out included.
     read: u32,
@@ -101,7 +101,7 @@ impl Block {
         self.marks.len() - self.taken
     }
 
-    /// Takes `count` records, or as many as there are: their JSON strings, each with a comma behind it. They are not
+    /// Takes `count` records, or as many as there are: their JSON strings, each with a comma after it. They are not
     /// copied: the block stays in memory as long as they do.
     pub fn take(&mut self, count: usize) -> Bytes {
         let from = self.last().json;
@@ -112,8 +112,8 @@ impl Block {
     /// Leaves out the records before `position`.
     pub fn skip_to(&mut self, position: u64) {
         if position > self.position() {
-            let behind = |mark: &Mark| self.from + u64::from(mark.read) <= position;
-            self.taken = self.marks.partition_point(behind);
+            let is_taken = |mark: &Mark| self.from + u64::from(mark.read) <= position;
+            self.taken = self.marks.partition_point(is_taken);
         }
     }
 
@@ -162,12 +162,12 @@ impl Block {
         if rest.last().is_none_or(fits) { rest.len() } else { rest.partition_point(fits) }
     }
 
-    /// The position behind the last record that was taken.
+    /// The position after the last record that was taken.
     pub fn position(&self) -> u64 {
         self.from + u64::from(self.last().read)
     }
 
-    /// The position behind the last record that was read.
+    /// The position after the last record that was read.
     pub fn end(&self) -> u64 {
         self.from + u64::from(self.tally.read)
     }
@@ -225,7 +225,7 @@ impl Filling {
         }
     }
 
-    /// The position behind the last record that was read.
+    /// The position after the last record that was read.
     pub fn end(&self) -> u64 {
         self.from + u64::from(self.tally.read)
     }

@@ -15,7 +15,7 @@ use self::igzip::Member;
 #[cfg(not(feature = "igzip"))]
 use self::zlib::Member;
 
-/// The content of gzip: that of all its members, one behind the other (RFC 1952).
+/// The content of gzip: that of all its members, one after the other (RFC 1952).
 pub(super) struct Inflated<S, M = Member> {
     source: S,
     member: M,
@@ -79,7 +79,7 @@ impl<S: BufRead, M: Inflate> Read for Inflated<S, M> {
                     return Err(ErrorKind::UnexpectedEof.into());
                 }
                 // With some damage igzip goes on for ever (https://github.com/milesgranger/isal-rs/pull/23).
-                self.damage = Some("nothing can be made of it");
+                self.damage = Some("the inflater makes no progress");
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn lines(text: &[u8]) -> Lines<'_> {
         text,
         strides: strides.iter(),
         rest,
-        behind: 0,
+        after: 0,
         start: 0,
         seen: Seen::default(),
         masks: Masks::default(),
@@ -43,7 +43,7 @@ pub(super) struct Lines<'a> {
     /// The last bytes, too few for a stride.
     rest: Option<&'a [u8]>,
     /// Where the stride ends that was read last.
-    behind: usize,
+    after: usize,
     /// Where the next line starts.
     start: usize,
     /// What the strides before had of it.
@@ -103,7 +103,7 @@ impl Iterator for Lines<'_> {
             let Masks { spaces, odd } = &mut self.masks;
             if *odd != 0 {
                 let first = *odd & odd.wrapping_neg();
-                let place = self.behind - STRIDE + first.trailing_zeros() as usize;
+                let place = self.after - STRIDE + first.trailing_zeros() as usize;
                 *odd &= !first;
                 if self.text.get(place) != Some(&b'\n') {
                     self.seen.is_odd = true;
@@ -125,7 +125,7 @@ impl Iterator for Lines<'_> {
                 self.masks = Masks::default();
                 return (self.start < self.text.len()).then(|| self.finish(self.text.len()));
             }
-            self.behind += STRIDE;
+            self.after += STRIDE;
         }
     }
 }

@@ -34,7 +34,7 @@ mod value;
 
 /// What every Parquet file begins with, and one whose end is encrypted.
 const MAGIC: [&[u8]; 2] = [b"PAR1", b"PARE"];
-/// Its length and the magic bytes are behind a file's description of itself.
+/// Its length and the magic bytes are after a file's description of itself.
 const END_BYTES: u64 = 8;
 /// What a file may say of itself: some 5 kB for every row group.
 const FOOTER_BYTES: u64 = 16 * 1024 * 1024;

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io::{BufRead, ErrorKind, Read, Result};
 
-/// A source of bytes. Its errors are [`SourceError`]s, so that they are known behind the inflater too.
+/// A source of bytes. Its errors are [`SourceError`]s, so that they are recognised after the inflater too.
 pub(super) struct Source<'a> {
     source: &'a mut dyn BufRead,
     /// How many bytes were taken of it, for whoever reads what they are inflated to.

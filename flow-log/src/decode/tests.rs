@@ -106,7 +106,7 @@ fn what_cannot_be_read_is_named() {
 
 proptest! {
     #[test]
-    fn any_text_behind_a_header_comes_out_line_by_line(lines in prop::collection::vec("[^\r\n\u{feff}]{0,40}", 0..50)) {
+    fn any_text_after_a_header_comes_out_line_by_line(lines in prop::collection::vec("[^\r\n\u{feff}]{0,40}", 0..50)) {
         let text = format!("{HEADER}\n{}\n", lines.join("\n"));
         let expected: Vec<_> = lines.into_iter().filter(|line| !line.is_empty()).collect();
         prop_assert_eq!(records_as(RecordFormat::Raw, &gzip(text.as_bytes())).unwrap(), expected);

@@ -161,7 +161,7 @@ pub fn default_format() -> &'static [&'static str] {
 }
 
 /// Whether the intake's parser finds every field of a line in this order that it knows: the fourteen fields of version
-/// 2 alone, or with all fifteen of versions 3 to 5 behind them. Where only some of those follow, or others, it would
+/// 2 alone, or with all fifteen of versions 3 to 5 after them. Where only some of those follow, or others, it would
 /// leave them out or take one for another.
 pub fn are_parsed(names: &[&str]) -> bool {
     names == default_format()

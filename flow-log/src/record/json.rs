@@ -37,7 +37,7 @@ impl<'a> Object<'a> {
         Self { out, start }
     }
 
-    /// Ends it, with a comma behind it.
+    /// Ends it, with a comma after it.
     pub fn end(self) {
         if self.out.ends_with(b",") {
             self.out.pop();

@@ -11,7 +11,7 @@ use support::parser;
 
 use crate::{events, text};
 
-/// The fields behind version 5, and one that is on no list.
+/// The fields after version 5, and one that is on no list.
 const LATER: &str = "resource-type tgw-id tgw-attachment-id tgw-src-vpc-account-id tgw-dst-vpc-account-id tgw-src-vpc-id \
     tgw-dst-vpc-id tgw-src-subnet-id tgw-dst-subnet-id tgw-src-eni tgw-dst-eni tgw-src-az-id tgw-dst-az-id \
     tgw-pair-attachment-id packets-lost-no-route packets-lost-blackhole packets-lost-mtu-exceeded \

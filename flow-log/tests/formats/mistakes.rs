@@ -54,7 +54,7 @@ fn a_line_in_another_order_is_not_sent_as_a_line() {
     let sent = events_of_text(&other, &[line]);
     assert_eq!(parser::parse(&sent[0]).unwrap()["dstaddr"], "10.0.0.1");
     assert!(sent[0].starts_with('{'));
-    // Some fields of version 3 behind those of version 2: as a line, the parser would not see them.
+    // Some fields of version 3 after those of version 2: as a line, the parser would not see them.
     let sent = events_of_text(&format!("{HEADER} vpc-id"), &[format!("{line} vpc-1")]);
     assert_eq!(parser::parse(&sent[0]).unwrap()["vpc_id"], "vpc-1");
 }

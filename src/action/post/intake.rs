@@ -108,12 +108,12 @@ impl Intake {
     pub(super) async fn post(
         &self,
         chunk: Chunk,
-        hopeless: &Shutdown,
+        give_up: &Shutdown,
         shutdown: &Shutdown,
     ) -> (Chunk, Result<Accepted, PostError>) {
         let Chunk { index, events, body, is_gzip } = chunk;
         let body = body.freeze();
-        let sent = self.send(&body, is_gzip, index, events, hopeless, shutdown).await;
+        let sent = self.send(&body, is_gzip, index, events, give_up, shutdown).await;
         // A client that still holds the body keeps it; then a new buffer takes its place.
         let body = body.try_into_mut().unwrap_or_else(|_| BytesMut::new());
         (Chunk { index, events, body, is_gzip }, sent)
@@ -125,7 +125,7 @@ impl Intake {
         is_gzip: bool,
         chunk: usize,
         events: u64,
-        hopeless: &Shutdown,
+        give_up: &Shutdown,
         shutdown: &Shutdown,
     ) -> Result<Accepted, PostError> {
         let start = Instant::now();
@@ -158,7 +158,7 @@ impl Intake {
                     "the intake did not take a chunk, will send it again"
                 );
             }
-            if !matches!(shutdown.race(hopeless.sleep(wait)).await, Ok(Ok(()))) {
+            if !matches!(shutdown.race(give_up.sleep(wait)).await, Ok(Ok(()))) {
                 return Err(PostError::Interrupted { url, attempts, reason });
             }
         }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 const SLOT_SECONDS: i64 = 300;
-/// How many slots behind the newest one is given up: two hours. AWS is seldom later, and it is more than the objects
+/// How many slots before the newest one is given up: two hours. AWS is seldom later, and it is more than the objects
 /// that are read side by side, which are delivered in any order.
 const LATE: i64 = 24;
 /// Flow logs that are watched, in some 100 kB; those that come later are not.
@@ -50,7 +50,7 @@ impl Recent {
             self.delivered |= bit(-ahead);
             return 0;
         }
-        // Those that are given up by it, of which the ones behind the newest so far are empty.
+        // Those that are given up by it, of which the ones after the newest so far are empty.
         let from = self.first.max(self.newest - LATE + 1);
         let to = slot - LATE;
         let empty = |slot: &i64| self.delivered & bit(self.newest - slot) == 0;
@@ -64,7 +64,7 @@ impl Recent {
     }
 }
 
-/// The bit of the slot that lies `back` slots behind the newest; none if that is too long ago.
+/// The bit of the slot that lies `back` slots before the newest; none if that is too long ago.
 fn bit(back: i64) -> u64 {
     u32::try_from(back).ok().and_then(|back| 1_u64.checked_shl(back)).unwrap_or(0)
 }

@@ -2,7 +2,7 @@
 //! the storage, and the state is what the changes come to.
 //!
 //! One definition of "done": an object is done when it was delivered to its end or rejected by name. Whatever is not
-//! done and lies behind the origin is found again.
+//! done and lies after the origin is found again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,7 +83,7 @@ pub struct Swept {
     pub area: String,
     /// The last key that it has dealt with there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub behind: Option<String>,
+    pub after: Option<String>,
     /// The days before this one are those of which more than a month has passed since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Day>,
@@ -209,7 +209,7 @@ impl Checkpoint {
         &self.origin
     }
 
-    /// Whether a poll is to deliver an object: it lies behind the origin, in a day that is not left to the sweep, and is
+    /// Whether a poll is to deliver an object: it lies after the origin, in a day that is not left to the sweep, and is
     /// not done.
     pub fn wants(&self, object: &Object) -> bool {
         let place = object.place();

@@ -151,7 +151,7 @@ impl Cooldown {
     }
 
     /// Whether so many failures show that the object itself is damaged.
-    pub fn is_hopeless(attempts: u32) -> bool {
+    pub fn is_final(attempts: u32) -> bool {
         attempts >= ATTEMPTS
     }
 
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(resting.failed(&elsewhere), 2, "it is still known one by one");
         assert_eq!(resting.standing(&object(2, 1)), Standing::New);
         for minutes in [1, 2, 4, 8] {
-            (0..5).for_each(|_| assert_eq!(resting.failed(&bad), 1, "what is not known is never hopeless"));
+            (0..5).for_each(|_| assert_eq!(resting.failed(&bad), 1, "what is not known is never final"));
             assert!(is_due(&good), "this poll tries the others of the day");
             resting.poll();
             tokio::time::advance(Duration::from_secs(60 * minutes - 1)).await;

@@ -140,13 +140,13 @@ impl Crashes {
     }
 
     /// Takes out the suspects that are to be rejected.
-    pub fn take_hopeless(&self) -> Vec<(Object, u32)> {
+    pub fn take_given_up(&self) -> Vec<(Object, u32)> {
         let mut known = self.lock();
         let suspects = std::mem::take(&mut known.notes.suspects);
-        let (hopeless, left) = suspects.into_iter().partition(|suspect| suspect.deaths >= DEATHS);
+        let (given_up, left) = suspects.into_iter().partition(|suspect| suspect.deaths >= DEATHS);
         known.notes.suspects = left;
-        let hopeless: Vec<Suspect> = hopeless;
-        hopeless.into_iter().map(|suspect| (suspect.object.into(), suspect.deaths)).collect()
+        let given_up: Vec<Suspect> = given_up;
+        given_up.into_iter().map(|suspect| (suspect.object.into(), suspect.deaths)).collect()
     }
 
     /// The suspects.
@@ -211,7 +211,7 @@ impl Crashes {
             let mut known = self.lock();
             (known.notes.crashes, known.notes.open) = (0, None);
         }
-        // Once at most: the order to stop ends the attempts.
+        // Once at most: the shutdown signal ends the attempts.
         let _ = self.write().await;
     }
 

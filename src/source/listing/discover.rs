@@ -126,7 +126,7 @@ impl Discovery {
         }
     }
 
-    /// Names what is new. Ends early at the order to stop, or when nobody takes names any more.
+    /// Names what is new. Ends early at the shutdown signal, or when nobody takes names any more.
     pub async fn poll(&mut self, claims: mpsc::Sender<Claim>) -> Result<Round, Stopped> {
         self.polls += 1;
         let mut names = Names::new(claims, self.judges.clone(), self.polls);

@@ -71,7 +71,7 @@ impl Presence {
         }
     }
 
-    /// Waits until another instance is gone or has ended what it had under way, or the patience is.
+    /// Waits until another instance is gone or finishes its batch, for at most [`PATIENCE`].
     pub async fn outlast(&self, other: Uuid) -> Result<(), Stopped> {
         let Context { storage, shutdown, .. } = &self.context;
         let path = sign(&self.folder, other);

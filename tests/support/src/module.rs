@@ -55,7 +55,7 @@ impl Module {
         self
     }
 
-    /// An argument behind the command.
+    /// An argument after the command.
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());

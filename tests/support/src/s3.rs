@@ -172,7 +172,7 @@ impl Control {
         self.bucket(bucket, |bucket| bucket.keys())
     }
 
-    /// The clock behind `Date`, and behind Last-Modified of what is written without one. Signatures are held
+    /// The clock that `Date` shows, and Last-Modified of what is written without one. Signatures are held
     /// against real time.
     pub fn clock(&self) -> &Clock {
         &self.clock

@@ -51,7 +51,7 @@ fn lz4(input: &[u8], output: &mut [u8]) -> Result<()> {
         .or_else(|_| decompress(LZ4_RAW, input, output))
 }
 
-/// Blocks, each behind the size of what it holds and its own, both with their highest byte first.
+/// Blocks, each after the size of what it holds and its own, both with their highest byte first.
 fn hadoop(mut input: &[u8], mut output: &mut [u8]) -> Result<()> {
     let wrong = || Error::other("it is not framed as Hadoop does");
     while !input.is_empty() {
@@ -59,9 +59,9 @@ fn hadoop(mut input: &[u8], mut output: &mut [u8]) -> Result<()> {
         let [a, b, c, d, e, f, g, h] = *sizes;
         let size = |bytes| usize::try_from(u32::from_be_bytes(bytes)).map_err(|_| wrong());
         let (block, rest) = rest.split_at_checked(size([e, f, g, h])?).ok_or_else(wrong)?;
-        let (part, behind) = output.split_at_mut_checked(size([a, b, c, d])?).ok_or_else(wrong)?;
+        let (part, after) = output.split_at_mut_checked(size([a, b, c, d])?).ok_or_else(wrong)?;
         decompress(LZ4_RAW, block, part)?;
-        (input, output) = (rest, behind);
+        (input, output) = (rest, after);
     }
     filled(0, output)
 }

@@ -102,8 +102,8 @@ impl<'a> Integers<'a> {
         number.cast_signed()
     }
 
-    /// What is behind the last of them.
-    fn behind(mut self) -> Result<&'a [u8]> {
+    /// What is after the last of them.
+    fn after(mut self) -> Result<&'a [u8]> {
         while self.length()?.is_some() {}
         Ok(self.rest)
     }
@@ -121,13 +121,13 @@ impl<'a> ByteArrays<'a> {
     /// DELTA_LENGTH_BYTE_ARRAY, of at most as many values as `most`.
     pub(super) fn of_lengths(bytes: &'a [u8], most: u64) -> Result<Self> {
         let lengths = Integers::new(bytes, most)?;
-        Ok(Self { prefixes: None, rest: lengths.clone().behind()?, lengths })
+        Ok(Self { prefixes: None, rest: lengths.clone().after()?, lengths })
     }
 
     /// DELTA_BYTE_ARRAY, of at most as many values as `most`.
     pub(super) fn of_prefixes(bytes: &'a [u8], most: u64) -> Result<Self> {
         let prefixes = Integers::new(bytes, most)?;
-        let arrays = Self::of_lengths(prefixes.clone().behind()?, most)?;
+        let arrays = Self::of_lengths(prefixes.clone().after()?, most)?;
         Ok(Self { prefixes: Some(prefixes), ..arrays })
     }
 

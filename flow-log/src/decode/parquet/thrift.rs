@@ -10,7 +10,7 @@ const DEPTH: u32 = 32;
 /// Why a description cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Damage {
-    /// It goes on behind the bytes that are there.
+    /// It goes on after the bytes that are there.
     Cut,
     /// It is none.
     Wrong,

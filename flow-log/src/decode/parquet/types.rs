@@ -16,7 +16,7 @@ pub(super) enum Meaning {
         bits: i64,
         is_signed: bool,
     },
-    /// An integer, of which this many digits are behind the point.
+    /// An integer, of which this many digits are after the point.
     Decimal(u32),
     Date,
     Time(Unit),

@@ -160,7 +160,7 @@ impl Form {
         Ok(())
     }
 
-    /// An integer of which the last digits are behind the point.
+    /// An integer of which the last digits are after the point.
     fn decimal(&self, mut value: i128, mut scale: u32, object: &mut Object<'_>) -> Written {
         while scale > 0 && value % 10 == 0 {
             (value, scale) = if value == 0 { (0, 0) } else { (value / 10, scale - 1) };

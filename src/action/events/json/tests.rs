@@ -59,7 +59,7 @@ fn what_lies_too_deep_is_passed_over_to_its_end() {
         let cut = value.get(..value.len() - 1).unwrap();
         assert_eq!(read(cut.as_bytes(), 7).unwrap_err(), (cut.len(), None));
     }
-    // What is told apart is as strict as ever, also behind it.
+    // What is told apart is as strict as ever, also after it.
     let wrong = format!("{}{}}}", "[".repeat(DEPTH + 2), "]".repeat(2));
     assert_eq!(read(wrong.as_bytes(), 7).unwrap_err(), (DEPTH + 4, Some(Wrong::Unexpected)));
 }

@@ -1,4 +1,4 @@
-//! Which objects are wanted at all: those behind the start.
+//! Which objects are wanted at all: those after the start.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ impl Origin {
         Self { since, markers: Vec::new() }
     }
 
-    /// Whether an object lies behind it.
+    /// Whether an object lies after it.
     pub fn wants(&self, object: &Object) -> bool {
         let markers = self.markers.iter().filter(|marker| object.key.starts_with(&marker.prefix));
         let marker = markers.max_by_key(|marker| marker.prefix.len());

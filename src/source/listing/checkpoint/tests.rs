@@ -215,7 +215,7 @@ fn a_marker_of_the_python_module_hides_only_what_that_surely_sent() {
         (marked, "10:10", false, "the marked object"),
         (key("fl-b", "0955", "9"), "10:05", false, "before the marker's time"),
         (key("fl-b", "1000", "4"), "10:10", false, "same time, passed over"),
-        (key("fl-b", "1000", "6"), "10:10", true, "same time, behind the marker"),
+        (key("fl-b", "1000", "6"), "10:10", true, "same time, after the marker"),
         (key("fl-a", "1000", "6"), "10:10", true, "same time, another flow log"),
         (key("fl-a", "1005", "1"), "10:10", true, "sorts before the marker, but is newer"),
         (key("fl-a", "0900", "1"), "10:11", true, "late: it came after the marked object"),

@@ -63,12 +63,12 @@ impl Sweep {
         let Some(mut at) = at.and_then(|at| resumed(at, &areas)).or_else(|| first(&areas)) else {
             return Ok(true);
         };
-        if at.behind.is_none() && at.kept.is_empty() {
+        if at.after.is_none() && at.kept.is_empty() {
             at.before = swath.today.map(|today| today.before(REMEMBERED_DAYS));
         }
         let start = if swath.prefix.len() > at.area.len() { swath.prefix } else { &at.area }.to_owned();
         let request =
-            ListRequest { prefix: &start, start_after: at.behind.as_deref(), ..ListRequest::default() };
+            ListRequest { prefix: &start, start_after: at.after.as_deref(), ..ListRequest::default() };
         let Some(page) = lister.list(request).await? else {
             return Ok(self.pass_by(at, &areas));
         };
@@ -96,7 +96,7 @@ impl Sweep {
             self.finish(&at, swath, ledger).await?;
             (at, is_last) = next(&at, &areas);
         } else if is_whole {
-            at.behind = last;
+            at.after = last;
         }
         self.note(&at, ledger).await?;
         self.at = Some(at);
