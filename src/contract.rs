@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flow_log::decode::ObjectError;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::name::Day;
-use crate::s3::Object;
+use crate::s3::{Object, S3Error, S3Failure};
 use crate::shutdown::Stopped;
 
 /// An object that is to be delivered.
@@ -42,6 +43,69 @@ impl Claim {
     pub fn whole(object: Object) -> Self {
         Self { object, from: 0, watch: None }
     }
+}
+
+/// Why an object, or what follows a place in it, cannot be delivered.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// It could not be read.
+    #[error(transparent)]
+    Read(#[from] S3Error),
+    /// It could not be decoded.
+    #[error(transparent)]
+    Decode(ObjectError),
+    /// The decoder itself failed.
+    #[error("it could not be decoded: {0}")]
+    Internal(String),
+}
+
+impl FetchError {
+    /// The cause in a word or two, for a metric.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Read(error) => error.failure().cause(),
+            Self::Decode(error) => error.cause(),
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// Whether the object itself is at fault, so that reading it again cannot help.
+    pub fn is_poison(&self) -> bool {
+        matches!(self, Self::Decode(error) if error.is_poison())
+    }
+
+    /// Whether the object is not there any more.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Read(error) if *error.failure() == S3Failure::Gone)
+    }
+}
+
+impl From<ObjectError> for FetchError {
+    /// An error of S3 that passed through the decoder comes out as what it was.
+    fn from(error: ObjectError) -> Self {
+        match error {
+            ObjectError::Source(error) => match error.downcast::<S3Error>() {
+                Ok(error) => Self::Read(error),
+                Err(error) => Self::Decode(ObjectError::Source(error)),
+            },
+            error => Self::Decode(error),
+        }
+    }
+}
+
+/// What becomes of an object that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is claimed again later; how often it has failed, as far as is known.
+    Later {
+        /// Attempts so far.
+        attempts: u32,
+    },
+    /// It is not claimed again.
+    Rejected {
+        /// Attempts so far.
+        attempts: u32,
+    },
 }
 
 /// A stretch of an object's records. Positions count the records that the object has, whether they go out or not: a

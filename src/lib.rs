@@ -14,6 +14,7 @@ pub mod http;
 pub mod intake;
 pub mod layout;
 pub mod manifest;
+pub mod observe;
 pub mod pipeline;
 pub mod platform;
 pub mod retry;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aws_flowlogs::manifest::MODULE_NAME;
 use aws_flowlogs::platform::logs::LogQueue;
 use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::platform::{error_reports, health};
@@ -117,7 +118,7 @@ fn run_with_logs(command: &Command, shutdown: &Shutdown) -> ExitCode {
     let (name, kind) = command.node();
     // A check tells on its own stdout and nobody else.
     let is_check = matches!(command, Command::Check { .. });
-    let reports = if is_check { Ok(None) } else { error_reports::start(&values, name, kind) };
+    let reports = if is_check { Ok(None) } else { error_reports::start(&values, MODULE_NAME, name, kind) };
     let level = if is_check { LevelFilter::WARN } else { LevelFilter::INFO };
     tracing_subscriber::registry()
         .with(wanted_logs().unwrap_or_else(|| Targets::new().with_default(level)))

@@ -9,9 +9,6 @@
 
 pub mod batch;
 pub mod fetch;
-pub mod observe;
-pub mod progress;
-pub mod summary;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -27,15 +24,15 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::batch::Batch;
-use self::fetch::{FetchError, Opened, Opener};
-use self::observe::Observer;
-use self::summary::LeftOut;
+use self::fetch::{Opened, Opener};
 use crate::context::Context;
-use crate::contract::{Claim, Limits};
+use crate::contract::{Claim, FetchError, Limits, Verdict};
+use crate::observe::Observer;
+use crate::observe::summary::LeftOut;
 use crate::s3::Bucket;
 use crate::shutdown::Stopped;
 use crate::sink::{Receipt, Sink};
-use crate::source::{Interrupted, Round, Source, Verdict};
+use crate::source::{Interrupted, Round, Source};
 
 /// Claims that wait to be opened. Few, so that it shows soon where nothing can be read.
 const CLAIMS: usize = 100;
@@ -189,21 +186,21 @@ impl Pipeline {
     /// Delivers a batch, and leaves an empty one. What it covers is committed together with the beginning of a later
     /// batch, or as soon as there is something to wait for.
     async fn hand_over(&mut self, batch: &mut Batch) -> Result<(), Stopped> {
-        let mut batch = std::mem::replace(batch, Batch::new(self.limits));
+        let batch = std::mem::replace(batch, Batch::new(self.limits));
         if batch.is_empty() {
             return Ok(());
         }
         if self.context.shutdown.is_stopping() {
             return Err(Stopped);
         }
-        if let Some(receipt) = Receipt::for_no_records(&mut batch) {
+        let batch = batch.seal(self.source.owner());
+        if let Some(receipt) = Receipt::for_no_records(&batch.pending) {
             // It may be the rest of an object that is in flight.
             self.land_all().await?;
             self.observer.covered(receipt.covers());
             self.source.commit(receipt);
             return Ok(());
         }
-        let batch = batch.seal(self.source.owner());
         let (source, sink) = (Arc::clone(&self.source), Arc::clone(&self.sink));
         let committed = std::mem::take(&mut self.committed);
         let begun = async move {

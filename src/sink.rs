@@ -4,7 +4,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use crate::contract::{Cover, Limits, Pending, Sealed};
-use crate::pipeline::batch::Batch;
 use crate::shutdown::Stopped;
 
 pub mod intake;
@@ -49,8 +48,8 @@ impl Receipt {
     }
 
     /// The receipt of a batch that has no record to deliver; `None` for one that has.
-    pub fn for_no_records(batch: &mut Batch) -> Option<Self> {
-        (batch.records() == 0).then(|| Self { covers: batch.take_covers(), request_id: None })
+    pub fn for_no_records(pending: &Pending) -> Option<Self> {
+        (pending.records == 0).then(|| Self { covers: pending.covers.clone(), request_id: None })
     }
 
     /// What the batch covers.

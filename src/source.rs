@@ -3,8 +3,7 @@
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use crate::contract::{Claim, Pending};
-use crate::pipeline::fetch::FetchError;
+use crate::contract::{Claim, FetchError, Pending, Verdict};
 use crate::shutdown::Stopped;
 use crate::sink::Receipt;
 
@@ -65,19 +64,4 @@ pub enum Round {
     Complete,
     /// There is more: ask again at once.
     More,
-}
-
-/// What becomes of an object that could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is claimed again later; how often it has failed, as far as is known.
-    Later {
-        /// Attempts so far.
-        attempts: u32,
-    },
-    /// It is not claimed again.
-    Rejected {
-        /// Attempts so far.
-        attempts: u32,
-    },
 }

@@ -161,7 +161,7 @@ fn every_cause_of_a_failure_is_described() {
     let page = text("docs/user.md");
     let table = page.split_once("### Causes\n").unwrap().1;
     let mut causes = Vec::new();
-    for file in ["flow-log/src/decode.rs", "src/pipeline/fetch.rs", "src/s3/failure.rs"] {
+    for file in ["flow-log/src/decode.rs", "src/contract.rs", "src/s3/failure.rs"] {
         let source = text(file);
         let cause =
             between(&source, "pub fn cause(&self) -> &'static str {", "\n    }\n").remove(0).to_owned();

@@ -11,7 +11,7 @@ use flow_log::record::fields::{default_format, field};
 use super::report::{Step, Told, counted};
 use super::sample::{Sample, Sampler};
 use crate::config::TriggerConfiguration;
-use crate::pipeline::fetch::FetchError;
+use crate::contract::FetchError;
 use crate::s3::{Bucket, Object};
 
 /// Larger objects are not decoded: AWS makes none.

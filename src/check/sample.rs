@@ -7,8 +7,8 @@ use flow_log::record::parsed::is_read;
 use serde_json::Value;
 
 use crate::config::TriggerConfiguration;
-use crate::contract::Claim;
-use crate::pipeline::fetch::{FetchError, Opener};
+use crate::contract::{Claim, FetchError};
+use crate::pipeline::fetch::Opener;
 use crate::s3::{Bucket, Object};
 
 /// Events that are looked into for how long an interval is.

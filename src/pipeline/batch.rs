@@ -113,22 +113,17 @@ impl Batch {
         self.covers.is_empty()
     }
 
-    /// What it covers, without its records.
-    pub fn take_covers(&mut self) -> Vec<Cover> {
-        // Once an object is whole, nothing is asked of it any more.
-        self.covers.iter_mut().filter(|cover| cover.whole).for_each(|cover| cover.etag = None);
-        std::mem::take(&mut self.covers)
-    }
-
     /// Ends the batch. The request ID is the same for the same records of the same owner, and for nothing else: two
     /// triggers that share a storage must not share a folder in it.
     pub fn seal(mut self, owner: &str) -> Sealed {
         if let Some(last) = self.pieces.last_mut() {
             last.truncate(last.len() - 1);
         }
-        let (request_id, records) = (request_id(owner, &self.covers), self.records);
-        let covers = self.take_covers();
-        Sealed { pending: Pending { request_id, records, covers }, pieces: self.pieces, newest: self.newest }
+        let request_id = request_id(owner, &self.covers);
+        // Once an object is whole, nothing is asked of it any more.
+        self.covers.iter_mut().filter(|cover| cover.whole).for_each(|cover| cover.etag = None);
+        let pending = Pending { request_id, records: self.records, covers: self.covers };
+        Sealed { pending, pieces: self.pieces, newest: self.newest }
     }
 }
 

@@ -13,9 +13,9 @@ use flow_log::decode::{Decoder, ObjectError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::contract::{Claim, Watch};
+use crate::contract::{Claim, FetchError, Watch};
 use crate::pipeline::batch::Cursor;
-use crate::s3::{Bucket, Content, Object, S3Error, S3Failure};
+use crate::s3::{Bucket, Content, Object, S3Error};
 
 /// An object is read in parts of this size, each in one call: a part that fails is read again without the others, and
 /// no connection stays open while a batch is delivered. Up to four are in memory of each object: one is decoded, two
@@ -62,54 +62,6 @@ struct Decoding {
     blocks: mpsc::Receiver<Block>,
     decoding: Option<JoinHandle<Result<(), ObjectError>>>,
     budget: Option<OwnedSemaphorePermit>,
-}
-
-/// Why an object, or what follows a place in it, cannot be delivered.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// It could not be read.
-    #[error(transparent)]
-    Read(#[from] S3Error),
-    /// It could not be decoded.
-    #[error(transparent)]
-    Decode(ObjectError),
-    /// The decoder itself failed.
-    #[error("it could not be decoded: {0}")]
-    Internal(String),
-}
-
-impl FetchError {
-    /// The cause in a word or two, for a metric.
-    pub fn cause(&self) -> &'static str {
-        match self {
-            Self::Read(error) => error.failure().cause(),
-            Self::Decode(error) => error.cause(),
-            Self::Internal(_) => "internal",
-        }
-    }
-
-    /// Whether the object itself is at fault, so that reading it again cannot help.
-    pub fn is_poison(&self) -> bool {
-        matches!(self, Self::Decode(error) if error.is_poison())
-    }
-
-    /// Whether the object is not there any more.
-    pub fn is_gone(&self) -> bool {
-        matches!(self, Self::Read(error) if *error.failure() == S3Failure::Gone)
-    }
-}
-
-impl From<ObjectError> for FetchError {
-    /// An error of S3 that passed through the decoder comes out as what it was.
-    fn from(error: ObjectError) -> Self {
-        match error {
-            ObjectError::Source(error) => match error.downcast::<S3Error>() {
-                Ok(error) => Self::Read(error),
-                Err(error) => Self::Decode(ObjectError::Source(error)),
-            },
-            error => Self::Decode(error),
-        }
-    }
 }
 
 /// An object that could not be opened.

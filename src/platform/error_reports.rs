@@ -18,7 +18,6 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::values::{ValueError, Values};
 use crate::http::{causes, client};
-use crate::manifest::MODULE_NAME;
 
 /// How long one report may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,8 +50,14 @@ pub enum ReportsError {
     NoClient(String),
 }
 
-/// Starts to report what `command` logs, which the platform runs as a `kind` of node; `None` if nobody wants it. It comes before other threads are made: they inherit the tags.
-pub fn start(values: &Values, command: &str, kind: Option<&str>) -> Result<Option<Reports>, ReportsError> {
+/// Starts to report what the command of a module logs, which the platform runs as a `kind` of node; `None` if nobody wants
+/// it. It comes before other threads are made: they inherit the tags.
+pub fn start(
+    values: &Values,
+    module: &str,
+    command: &str,
+    kind: Option<&str>,
+) -> Result<Option<Reports>, ReportsError> {
     let Some(dsn) = values.text("sentry_dsn")? else { return Ok(None) };
     let http = client(TIMEOUT).map_err(|error| ReportsError::NoClient(causes(&error)))?;
     let mut options = ClientOptions::new()
@@ -60,7 +65,7 @@ pub fn start(values: &Values, command: &str, kind: Option<&str>) -> Result<Optio
         .transport(Http(http));
     options.dsn = Some(dsn.trim().parse::<Dsn>().map_err(|_| ReportsError::NotDsn)?);
     options.environment = values.text("environment")?.map(Into::into);
-    let mut tags = vec![("module", MODULE_NAME.to_owned()), ("name", command.to_owned())];
+    let mut tags = vec![("module", module.to_owned()), ("name", command.to_owned())];
     tags.extend(kind.map(|kind| ("item_type", kind.to_owned())));
     for (value, tag) in TAGS {
         tags.extend(values.text(value)?.map(|text| (tag, text)));

@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_flowlogs::config::TriggerConfiguration;
 use aws_flowlogs::contract::{Claim, Limits};
 use aws_flowlogs::layout::lane::{Lane, is_flow_log};
+use aws_flowlogs::observe::Observer;
 use aws_flowlogs::pipeline::batch::{Batch, Cursor};
-use aws_flowlogs::pipeline::observe::Observer;
 use aws_flowlogs::sink::Receipt;
 use aws_flowlogs::source::listing::cooldown::Cooldown;
 use aws_flowlogs::source::listing::discover::Discovery;
@@ -104,7 +104,7 @@ async fn poll(discovery: &mut Discovery, ledger: &Ledger) -> Vec<String> {
             batch.end(&Cursor::new(object, 0));
         }
         if !batch.is_empty() {
-            ledger.commit(Receipt::for_no_records(&mut batch).unwrap());
+            ledger.commit(Receipt::for_no_records(&batch.seal("").pending).unwrap());
             ledger.flush().await.unwrap();
         }
     };

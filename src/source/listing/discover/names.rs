@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::contract::{Claim, Watch};
-use crate::pipeline::observe::Observer;
+use crate::observe::Observer;
 use crate::s3::Object;
 use crate::shutdown::Stopped;
 use crate::source::listing::cooldown::{Cooldown, Standing};

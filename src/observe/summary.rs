@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flow_log::decode::block::{Fault, Tally};
 
-use crate::pipeline::fetch::FetchError;
+use crate::contract::FetchError;
 use crate::s3::Object;
 
 /// Objects of the same trouble that a round names in the log.

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use crate::contract::Cover;
+use crate::contract::{Cover, FetchError, Verdict};
 use crate::layout::fingerprint::Fingerprint;
-use crate::pipeline::fetch::FetchError;
-use crate::pipeline::progress::Progress;
-use crate::pipeline::summary::{LeftOut, Summary};
+use crate::observe::progress::Progress;
+use crate::observe::summary::{LeftOut, Summary};
 use crate::platform::metrics::Metrics;
 use crate::s3::{Bucket, Object};
-use crate::source::Verdict;
+
+pub mod progress;
+pub mod summary;
 
 /// The observer of a run. Clones share what it knows.
 #[derive(Clone, Debug)]

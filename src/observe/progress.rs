@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use crate::contract::Cover;
 use crate::layout::fingerprint::Fingerprint;
 use crate::layout::name::LogName;
-use crate::pipeline::progress::slots::Slots;
+use crate::observe::progress::slots::Slots;
 use crate::platform::metrics::{FlowLog, Metrics};
 use crate::s3::Object;
 
