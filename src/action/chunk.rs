@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::events::{Event, EventReader, EventsError, Input};
 use super::rejects::RejectedEvents;
-use crate::intake::gzip::Gzip;
+use crate::intake::gzip::compress;
 use crate::intake::{self, BODY_BYTES, EVENTS_MAX, SIDE_BY_SIDE, TAIL};
 
 /// One buffer is filled while as many as are posted side by side are on their way.
@@ -126,8 +126,7 @@ impl Envelope {
 
 /// Cuts the events of `inputs` into chunks, in order. Blocks: on reading, and while no buffer is free.
 pub fn cut(inputs: Vec<Input>, envelope: &Envelope, belt: CutterEnd) {
-    let gzip = envelope.compress.then(Gzip::default);
-    let mut cutter = Cutter { envelope, belt, gzip, body: BytesMut::new(), events: 0, index: 0 };
+    let mut cutter = Cutter { envelope, belt, body: BytesMut::new(), events: 0, index: 0 };
     let mut rejected = RejectedEvents::default();
     let ended = cutter.cut_all(inputs, &mut rejected);
     let _ = cutter.belt.full.blocking_send(Full::End(Cut { ended, rejected }));
@@ -136,7 +135,6 @@ pub fn cut(inputs: Vec<Input>, envelope: &Envelope, belt: CutterEnd) {
 struct Cutter<'a> {
     envelope: &'a Envelope,
     belt: CutterEnd,
-    gzip: Option<Gzip>,
     /// What is filled: a buffer of the belt, or one that stays here and is compressed into one of the belt.
     body: BytesMut,
     events: usize,
@@ -169,7 +167,7 @@ impl Cutter<'_> {
             self.hand_over()?;
         }
         if self.events == 0 {
-            if self.gzip.is_none() {
+            if !self.envelope.compress {
                 self.body = self.belt.empty.blocking_recv().ok_or(PosterGone)?;
             }
             self.body.reserve(BODY_BYTES);
@@ -197,10 +195,12 @@ impl Cutter<'_> {
     /// The body as it is sent, in a buffer of the belt, and whether it is in gzip. It is compressed here, once, on a
     /// thread that may block, and not at each attempt to send it.
     fn packed(&mut self) -> Result<(BytesMut, bool), PosterGone> {
-        let Some(gzip) = &mut self.gzip else { return Ok((std::mem::take(&mut self.body), false)) };
+        if !self.envelope.compress {
+            return Ok((std::mem::take(&mut self.body), false));
+        }
         let mut packed = self.belt.empty.blocking_recv().ok_or(PosterGone)?;
-        let compressed = gzip.compress(&self.body);
-        packed.extend_from_slice(compressed.unwrap_or(&self.body));
+        let compressed = compress(std::iter::once(&self.body[..]));
+        packed.extend_from_slice(compressed.as_deref().unwrap_or(&self.body));
         let is_gzip = compressed.is_some();
         self.body.clear();
         Ok((packed, is_gzip))

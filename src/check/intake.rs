@@ -11,7 +11,7 @@ use super::report::{Step, Told};
 use crate::config::connector::IntakeConfiguration;
 use crate::http::{self, causes, quoted};
 use crate::intake::client::{Client, Failure};
-use crate::intake::gzip::Gzip;
+use crate::intake::gzip::compress;
 use crate::intake::{TAIL, head};
 
 /// The client has a time of its own for each request.
@@ -23,8 +23,7 @@ pub(super) async fn intake(intake: &IntakeConfiguration) -> Step<()> {
         .map_err(|error| Told::failed(causes(&error), "install the system's CA certificates"))?;
     let client = Client::new(http, intake.batch_url.clone(), &intake.intake_key);
     let body = [&head(&intake.intake_key), TAIL].concat();
-    let mut gzip = Gzip::default();
-    let compressed = intake.compress.then(|| gzip.compress(&body)).flatten().map(<[u8]>::to_vec);
+    let compressed = intake.compress.then(|| compress(std::iter::once(&body[..]))).flatten();
     let is_gzip = compressed.is_some();
     let call = format!("POST {} without events", client.url());
     match client.post(compressed.unwrap_or(body).into(), is_gzip).await {

@@ -10,6 +10,9 @@ use super::{CONNECTOR, ConfigError, TriggerArguments, TriggerConfiguration, read
 
 /// The intake of the region FRA1.
 const INTAKE_SERVER: &str = "https://intake.sekoia.io";
+/// Records in a request, unless the user says otherwise: some 4 MB. What waits for five answers at a time delivers more with
+/// larger requests.
+const CHUNK_SIZE: u32 = 30_000;
 /// What the platform's own connectors have, and this one does not need.
 const IGNORED: [&str; 3] = ["separator", "skip_first", "ignore_comments"];
 
@@ -37,10 +40,11 @@ pub struct ConnectorArguments {
 /// The texts of the trigger's arguments that speak of a playbook.
 fn for_an_intake(schema: &mut Schema) {
     if let Some(chunk_size) = schema.pointer_mut("/properties/chunk_size").and_then(Value::as_object_mut) {
-        let description = "How many records a request to the intake carries at most, e.g. 10000; more than 50000 or 4 MiB it never carries";
+        let description = "How many records a request to the intake carries at most, e.g. 30000; more than 50000 or 4 MiB it never carries";
         chunk_size.insert("title".to_owned(), "Records per request".into());
         chunk_size.insert("description".to_owned(), description.into());
-        chunk_size.insert("examples".to_owned(), serde_json::json!([10_000]));
+        chunk_size.insert("examples".to_owned(), vec![CHUNK_SIZE].into());
+        chunk_size.insert("default".to_owned(), CHUNK_SIZE.into());
     }
 }
 
@@ -72,6 +76,10 @@ impl ConnectorConfiguration {
             properties.retain(|name, _| !IGNORED.contains(&name.as_str()));
             if let Some(prefix) = properties.remove("prefix_filter") {
                 properties.entry("prefix").or_insert(prefix);
+            }
+            let chunk_size = properties.entry("chunk_size").or_insert(Value::Null);
+            if chunk_size.is_null() {
+                *chunk_size = CHUNK_SIZE.into();
             }
         }
         TriggerConfiguration::adapt(CONNECTOR, &mut given);
@@ -162,6 +170,7 @@ mod tests {
         assert_eq!((listing.bucket.as_str(), listing.prefix.as_str()), ("acme", "AWSLogs/1/"));
         assert_eq!((listing.frequency.as_secs(), listing.chunk_size), (10, 10_000));
         assert!(!intake.compress);
+        assert_eq!(read(json!({}), None).unwrap().listing.chunk_size, 30_000);
     }
 
     #[test]

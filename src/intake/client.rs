@@ -8,7 +8,8 @@ use reqwest::header::{
 };
 use reqwest::{Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::de::{Error as _, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::http::{excerpt, is_page, no_answer, quoted};
@@ -178,30 +179,14 @@ pub struct Accepted {
 impl Accepted {
     /// Reads the answer to a request with `events`. The events were accepted, whatever it says.
     pub fn read(answer: &[u8], events: u64) -> Self {
-        #[derive(Deserialize)]
-        struct Answer<'a> {
-            #[serde(borrow)]
-            event_ids: Vec<&'a RawValue>,
-        }
-        let is_text = |id: &&RawValue| id.get().starts_with('"');
-        let given = serde_json::from_slice::<Answer<'_>>(answer).ok();
-        let Some(given) = given.filter(|given| given.event_ids.iter().all(is_text)) else {
-            tracing::warn!(
-                events,
-                "the intake accepted events, but its answer has no event_ids; they are missing in the results"
-            );
+        let Ok(Answer::<Vec<Id<'_>>> { event_ids }) = serde_json::from_slice(answer) else {
+            check_count(None, events);
             return Self::default();
         };
-        let count = given.event_ids.len() as u64;
-        if count != events {
-            tracing::warn!(
-                events,
-                count,
-                "the intake accepted events, but its answer has another number of event_ids"
-            );
-        }
+        let count = event_ids.len() as u64;
+        check_count(Some(count), events);
         let mut ids = String::with_capacity(answer.len());
-        for id in given.event_ids {
+        for Id(id) in event_ids {
             if !ids.is_empty() {
                 ids.push(',');
             }
@@ -211,8 +196,70 @@ impl Accepted {
     }
 }
 
+/// Says if the answer to a request with `events` has another number of IDs. The events were accepted, whatever it says.
+pub fn check_answer(answer: &[u8], events: u64) {
+    let answer = serde_json::from_slice::<Answer<Count>>(answer);
+    check_count(answer.ok().map(|answer| answer.event_ids.0), events);
+}
+
+fn check_count(count: Option<u64>, events: u64) {
+    match count {
+        None => tracing::warn!(
+            events,
+            "the intake accepted events, but its answer has no event_ids; they are missing in the results"
+        ),
+        Some(count) if count != events => tracing::warn!(
+            events,
+            count,
+            "the intake accepted events, but its answer has another number of event_ids"
+        ),
+        Some(_) => {}
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer<T> {
+    event_ids: T,
+}
+
+/// An ID, as the JSON string that it came as.
+struct Id<'a>(&'a RawValue);
+
+impl<'de> Deserialize<'de> for Id<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let id = <&RawValue>::deserialize(deserializer)?;
+        if id.get().starts_with('"') { Ok(Self(id)) } else { Err(D::Error::custom("an ID is no text")) }
+    }
+}
+
+/// The number of IDs, of which none is looked at or kept.
+struct Count(u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counter;
+        impl<'de> Visitor<'de> for Counter {
+            type Value = Count;
+
+            fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                formatter.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut ids: A) -> Result<Count, A::Error> {
+                let mut count = 0;
+                while ids.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Count(count))
+            }
+        }
+        deserializer.deserialize_seq(Counter)
+    }
+}
+
 async fn read_answer(mut response: Response) -> Vec<u8> {
-    let mut answer = Vec::new();
+    let length = response.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut answer = Vec::with_capacity(length.min(ANSWER_BYTES_MAX));
     while let Ok(Some(piece)) = response.chunk().await {
         answer.extend_from_slice(&piece);
         if answer.len() > ANSWER_BYTES_MAX {
@@ -262,6 +309,11 @@ mod tests {
         let ids = read(r#"{"event_ids": ["a\u00e9", "b"], "more": {}}"#);
         assert_eq!(ids, Accepted { count: 2, ids: r#""a\u00e9","b""#.to_owned() });
         assert_eq!(read(r#"{"event_ids": ["a"]}"#).count, 1);
+        for (answer, count) in
+            [(r#"{"event_ids": ["a\u00e9", "b"], "more": {}}"#, 2), (r#"{"event_ids": []}"#, 0)]
+        {
+            assert_eq!(serde_json::from_str::<Answer<Count>>(answer).unwrap().event_ids.0, count);
+        }
         for answer in [
             "",
             "OK",
@@ -272,6 +324,8 @@ mod tests {
             r#"{"event_ids": ["a""#,
         ] {
             assert_eq!(read(answer), Accepted::default(), "{answer}");
+            let is_list = answer.contains('1');
+            assert_eq!(serde_json::from_str::<Answer<Count>>(answer).is_ok(), is_list, "{answer}");
         }
     }
 }

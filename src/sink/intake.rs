@@ -2,10 +2,12 @@
 //!
 //! The intake knows no key by which it could tell a repeat. What was in flight when the process died is sent again.
 
+use std::io::Read as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use flate2::bufread::GzDecoder;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretSlice};
@@ -15,8 +17,8 @@ use super::{Receipt, Sink};
 use crate::config::connector::IntakeConfiguration;
 use crate::context::Context;
 use crate::contract::{Cover, Limits, Pending, Sealed};
-use crate::intake::client::{Accepted, Client, Failure, Meaning};
-use crate::intake::gzip::Gzip;
+use crate::intake::client::{Client, Failure, Meaning, check_answer};
+use crate::intake::gzip::compress;
 use crate::intake::{self, BODY_BYTES, EVENT_BYTES_MAX, EVENTS_MAX, SIDE_BY_SIDE, TAIL, split};
 use crate::platform::rope::{Part, Rope};
 use crate::retry::Backoff;
@@ -54,7 +56,16 @@ pub struct Intake {
 /// What became of a part of a batch.
 enum Sent {
     Accepted,
-    TooLarge,
+    /// It is too large. Gives it back.
+    TooLarge(Vec<Bytes>),
+}
+
+/// The body of a request, which is sent as often as it takes.
+enum Body {
+    /// Head, records and tail.
+    Plain(Vec<Bytes>),
+    /// The same as one member of gzip: the records are not kept beside it.
+    Gzip(Bytes),
 }
 
 impl Sink for Intake {
@@ -105,9 +116,9 @@ impl Intake {
         let mut parts = vec![(pieces, pending.records)];
         let mut accepted = 0;
         while let Some((pieces, records)) = parts.pop() {
-            match self.send(&pieces, records).await? {
+            match self.send(pieces, records).await? {
                 Sent::Accepted => accepted += records as u64,
-                Sent::TooLarge => match split::halves(&pieces) {
+                Sent::TooLarge(pieces) => match split::halves(&pieces) {
                     Some((of_first, [first, second])) => {
                         parts.extend([(second, records - of_first), (first, of_first)]);
                     }
@@ -137,16 +148,17 @@ impl Intake {
     }
 
     /// Sends records until they are accepted, or are too large for one request.
-    async fn send(&self, pieces: &[Bytes], records: usize) -> Result<Sent, Stopped> {
-        let (body, is_gzip) = self.body(pieces).await;
+    async fn send(&self, pieces: Vec<Bytes>, records: usize) -> Result<Sent, Stopped> {
+        let body = self.body(pieces).await?;
+        let is_gzip = matches!(body, Body::Gzip(_));
         let mut passing = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
         let mut refused = Backoff::new(Duration::from_secs(2), Duration::from_secs(120));
         let shutdown = &self.context.shutdown;
         loop {
-            let request = self.requests.post(body.clone(), is_gzip);
+            let request = self.requests.post(body.rope(), is_gzip);
             let failure = match shutdown.within(LAST_REQUEST, request).await? {
                 Ok(answer) => {
-                    Accepted::read(&answer, records as u64);
+                    check_answer(&answer, records as u64);
                     return Ok(Sent::Accepted);
                 }
                 Err(failure) => failure,
@@ -158,7 +170,7 @@ impl Intake {
             let wait = match meaning {
                 Meaning::TooLarge => {
                     tracing::info!(records, "a batch is too large for the intake and is sent in halves");
-                    return Ok(Sent::TooLarge);
+                    return Ok(Sent::TooLarge(self.records(body)));
                 }
                 Meaning::Passing => {
                     let wait = passing.next_wait().max(retry_after.unwrap_or_default());
@@ -192,19 +204,49 @@ impl Intake {
         }
     }
 
-    /// The body of a request, and whether it is compressed: once for all attempts, on a thread that may block.
-    async fn body(&self, pieces: &[Bytes]) -> (Rope, bool) {
+    /// The body of a request: compressed once for all attempts, on a thread that may block.
+    async fn body(&self, records: Vec<Bytes>) -> Result<Body, Stopped> {
         let head = Bytes::copy_from_slice(self.head.expose_secret());
-        let parts = std::iter::once(head).chain(pieces.iter().cloned()).chain([Bytes::from_static(TAIL)]);
-        if self.compress {
-            let parts: Vec<Bytes> = parts.clone().collect();
-            let compressed = tokio::task::spawn_blocking(move || {
-                Gzip::default().compress(&parts.concat()).map(Bytes::copy_from_slice)
-            });
-            if let Ok(Some(compressed)) = compressed.await {
-                return (Rope::from_iter([Part::Memory(compressed)]), true);
+        let parts: Vec<Bytes> =
+            std::iter::once(head).chain(records).chain([Bytes::from_static(TAIL)]).collect();
+        if !self.compress {
+            return Ok(Body::Plain(parts));
+        }
+        let compressing = tokio::task::spawn_blocking(move || {
+            compress(parts.iter().map(|part| &part[..]))
+                .map_or(Body::Plain(parts), |gzip| Body::Gzip(gzip.into()))
+        });
+        // Not begun: the process ends.
+        compressing.await.map_err(|error| match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Stopped,
+        })
+    }
+
+    /// The records in a body.
+    fn records(&self, body: Body) -> Vec<Bytes> {
+        match body {
+            Body::Plain(mut parts) => {
+                parts.pop();
+                parts.remove(0);
+                parts
+            }
+            Body::Gzip(gzip) => {
+                let mut text = Vec::new();
+                // Compressed here, a moment ago: nothing fails.
+                let _ = GzDecoder::new(&gzip[..]).read_to_end(&mut text);
+                let records = self.head.expose_secret().len()..text.len().saturating_sub(TAIL.len());
+                vec![text.get(records).map(Bytes::copy_from_slice).unwrap_or_default()]
             }
         }
-        (Rope::from_iter(parts.map(Part::Memory)), false)
+    }
+}
+
+impl Body {
+    fn rope(&self) -> Rope {
+        match self {
+            Self::Plain(parts) => parts.iter().cloned().map(Part::Memory).collect(),
+            Self::Gzip(gzip) => Rope::from_iter([Part::Memory(gzip.clone())]),
+        }
     }
 }

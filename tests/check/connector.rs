@@ -66,7 +66,7 @@ async fn an_intake_that_does_not_answer_is_told_with_its_url() {
     let (mut world, intake) = well().await;
     let gone = format!("http://127.0.0.1:{}", support::free_port());
     let wrong_scheme = intake.server().replace("http://", "https://");
-    for server in [gone, wrong_scheme] {
+    for server in [gone, wrong_scheme, "http://intake.invalid".to_owned()] {
         world.argument("intake_server", server.as_str());
         let checked = world.check_as(world.connector()).await;
         let url = format!("POST {server}/batch");

@@ -168,22 +168,26 @@ async fn an_intake_that_takes_half_a_minute_for_an_answer_gets_each_record_once(
 
 #[tokio::test]
 async fn a_batch_that_is_too_large_is_halved_and_a_record_that_is_named() {
-    let mut connector = Connector::new().await;
-    connector.put(1, 50);
-    connector.intake.script().then_times(3, &Fault::status(413));
-    let process = connector.module().start();
-    connector.all_arrive(&process).await;
-    connector.stop(process).await;
-    assert_eq!(connector.intake.posts().iter().filter(|post| post.events > 0).count(), 4);
+    for compress in [false, true] {
+        let mut connector = Connector::new().await;
+        connector.arguments["compress"] = compress.into();
+        connector.put(1, 50);
+        connector.intake.script().then_times(3, &Fault::status(413));
+        let process = connector.module().start();
+        connector.all_arrive(&process).await;
+        connector.stop(process).await;
+        assert_eq!(connector.intake.posts().iter().filter(|post| post.events > 0).count(), 4);
 
-    let mut connector = Connector::new().await;
-    connector.put(1, 3);
-    connector.intake.script().always(Fault::status(413));
-    let process = connector.module().start();
-    connector.world.until_logged("error", "the intake says that it is too large").await;
-    connector.world.until_counted("aws_flowlogs_records_rejected_total 3").await;
-    assert!(process.stderr().wait_for("poll ended", PATIENCE).await);
-    connector.stop(process).await;
+        let mut connector = Connector::new().await;
+        connector.arguments["compress"] = compress.into();
+        connector.put(1, 3);
+        connector.intake.script().always(Fault::status(413));
+        let process = connector.module().start();
+        connector.world.until_logged("error", "the intake says that it is too large").await;
+        connector.world.until_counted("aws_flowlogs_records_rejected_total 3").await;
+        assert!(process.stderr().wait_for("poll ended", PATIENCE).await);
+        connector.stop(process).await;
+    }
 }
 
 #[tokio::test]

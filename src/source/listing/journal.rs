@@ -8,9 +8,9 @@
 use std::io::Read as _;
 use std::pin::pin;
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{GzDecoder, GzEncoder};
+use flate2::{Compression, Crc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use libdeflater::{CompressionLvl, Compressor};
 use uuid::Uuid;
 
 use crate::platform::storage::{Storage, StorageError};
@@ -227,18 +227,29 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// What takes no more than this takes no less room on a disk when it is compressed.
-const PAGE_BYTES: usize = 4096;
+const PAGE_BYTES: u16 = 4096;
 
 /// A file is the body in gzip, whose checksum it carries: what was cut or scrambled does not pass for whole.
 pub fn seal(body: &[u8]) -> Vec<u8> {
-    // 0 only wraps, 1 is the fastest that compresses.
-    let level = i32::from(body.len() > PAGE_BYTES);
-    let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap_or_default());
-    let mut file = vec![0; compressor.gzip_compress_bound(body.len())];
-    // The bound is that of the compressor itself: the file has room.
-    let length = compressor.gzip_compress(body, &mut file).unwrap_or_default();
-    file.truncate(length);
-    file
+    match u16::try_from(body.len()) {
+        Ok(length) if length <= PAGE_BYTES => stored(body, length),
+        _ => {
+            let mut file = Vec::new();
+            // Memory that is read into memory: nothing fails.
+            let _ = GzEncoder::new(body, Compression::fast()).read_to_end(&mut file);
+            file
+        }
+    }
+}
+
+/// A member of gzip (RFC 1952) of a single block that is not compressed (RFC 1951): a compressor prepares 270 kB for it.
+fn stored(body: &[u8], length: u16) -> Vec<u8> {
+    let mut checksum = Crc::new();
+    checksum.update(body);
+    let header = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff, 1];
+    let (length, not_length) = (length.to_le_bytes(), (!length).to_le_bytes());
+    let trailer = [checksum.sum().to_le_bytes(), checksum.amount().to_le_bytes()];
+    [&header, &length[..], &not_length, body, trailer.as_flattened()].concat()
 }
 
 /// The body of a file; `None` if it is damaged.

@@ -57,7 +57,7 @@ impl Inflate for Member {
             ISAL_INVALID_BLOCK => Some("a block has no known form"),
             ISAL_INVALID_SYMBOL => Some("a code stands for nothing"),
             ISAL_INVALID_LOOKBACK => Some("it repeats what was before its beginning"),
-            ISAL_INCORRECT_CHECKSUM => Some("its content has not the checksum and length that it ends with"),
+            ISAL_INCORRECT_CHECKSUM => Some("its checksum or length does not match its content"),
             _ => Some("the inflater cannot read it"),
         };
         Step { taken, made, damage }

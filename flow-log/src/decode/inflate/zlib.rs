@@ -63,7 +63,7 @@ impl Inflate for Member {
                 let expected =
                     [self.checksum.sum().to_le_bytes(), self.checksum.amount().to_le_bytes()].concat();
                 if *trailer != expected {
-                    step.damage = Some("its content has not the checksum and length that it ends with");
+                    step.damage = Some("its checksum or length does not match its content");
                 }
                 self.stage = Stage::Ended;
             }
