@@ -3,7 +3,6 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 pub mod client;
-pub mod gzip;
 pub mod split;
 
 /// A body's size, in bytes before it is compressed, unless a single event is larger. The intake takes 10 MiB

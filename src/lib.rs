@@ -10,6 +10,7 @@ pub mod config;
 pub mod connector;
 pub mod context;
 pub mod contract;
+pub mod gzip;
 pub mod http;
 pub mod intake;
 pub mod layout;

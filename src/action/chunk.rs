@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::events::{Event, EventReader, EventsError, Input};
 use super::rejects::RejectedEvents;
-use crate::intake::gzip::compress;
+use crate::gzip::compress;
 use crate::intake::{self, BODY_BYTES, EVENTS_MAX, SIDE_BY_SIDE, TAIL};
 
 /// One buffer is filled while as many as are posted side by side are on their way.

@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::report::{Step, Told};
 use crate::config::connector::IntakeConfiguration;
+use crate::gzip::compress;
 use crate::http::{self, causes, quoted};
 use crate::intake::client::{Client, Failure};
-use crate::intake::gzip::compress;
 use crate::intake::{TAIL, head};
 
 /// The client has a time of its own for each request.

@@ -13,6 +13,7 @@ use flate2::{Compression, Crc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use uuid::Uuid;
 
+use crate::gzip::compress;
 use crate::platform::storage::{Storage, StorageError};
 
 /// Files that are read at a time.
@@ -233,12 +234,12 @@ const PAGE_BYTES: u16 = 4096;
 pub fn seal(body: &[u8]) -> Vec<u8> {
     match u16::try_from(body.len()) {
         Ok(length) if length <= PAGE_BYTES => stored(body, length),
-        _ => {
+        _ => compress(std::iter::once(body)).unwrap_or_else(|| {
             let mut file = Vec::new();
             // Memory that is read into memory: nothing fails.
             let _ = GzEncoder::new(body, Compression::fast()).read_to_end(&mut file);
             file
-        }
+        }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Bodies in gzip, each at once, from the pieces that it is made of.
+//! Bodies of requests and files of the state in gzip, each at once, from the pieces that it is made of.
 //!
 //! Two compressors do the work: igzip, which is a library of C and assembler (feature `igzip`), and zlib-rs, which needs
 //! nothing.
