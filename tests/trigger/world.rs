@@ -187,6 +187,8 @@ impl World {
 
 /// Ends the trigger as the platform does and checks that it ends well.
 pub async fn stop(mut process: Process) {
+    // One that has just been started does not know of signals yet; before it says anything, it does.
+    process.stderr().wait_for(" ", PATIENCE).await;
     let status = process.stop(END).await;
     let stderr = process.stderr().text();
     assert_eq!(status.and_then(|status| status.code()), Some(0), "{stderr}");
