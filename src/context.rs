@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::platform::health::Health;
 use crate::platform::metrics::Metrics;
 use crate::platform::storage::{Storage, StorageError};
-use crate::retry::Backoff;
+use crate::retry::{self, Backoff};
 use crate::shutdown::{Shutdown, Stopped};
 
 /// The surroundings of a run. Clones share them.
@@ -23,17 +23,13 @@ pub struct Context {
 
 impl Context {
     /// Tries something in the storage until it works. `what` follows on "could not".
-    pub async fn until_done<T, F>(&self, what: &str, mut attempt: impl FnMut() -> F) -> Result<T, Stopped>
+    pub async fn until_done<T, F>(&self, what: &str, attempt: impl FnMut() -> F) -> Result<T, Stopped>
     where
         F: Future<Output = Result<T, StorageError>>,
     {
         let mut backoff = Self::of_storage();
-        loop {
-            match attempt().await {
-                Ok(done) => return Ok(done),
-                Err(error) => self.again(what, &error, &mut backoff).await?,
-            }
-        }
+        let failed = |error| Ok(told(what, &error, &mut backoff));
+        retry::until(&self.shutdown, attempt, failed).await
     }
 
     /// Something in the storage failed: says so, and waits until it is to be tried again. `what` follows on "could not".
@@ -43,12 +39,17 @@ impl Context {
         error: &StorageError,
         backoff: &mut Backoff,
     ) -> Result<(), Stopped> {
-        tracing::error!(%error, "could not {what}, it is tried again");
-        self.shutdown.sleep(backoff.next_wait()).await
+        self.shutdown.sleep(told(what, error, backoff)).await
     }
 
     /// The waits after failures of the storage.
     pub fn of_storage() -> Backoff {
         Backoff::new(Duration::from_secs(1), Duration::from_secs(60))
     }
+}
+
+/// Says that something in the storage failed, and gives the wait until it is to be tried again.
+fn told(what: &str, error: &StorageError, backoff: &mut Backoff) -> Duration {
+    tracing::error!(%error, "could not {what}, it is tried again");
+    backoff.next_wait()
 }

@@ -199,11 +199,9 @@ impl Cutter<'_> {
             return Ok((std::mem::take(&mut self.body), false));
         }
         let mut packed = self.belt.empty.blocking_recv().ok_or(PosterGone)?;
-        let compressed = compress(std::iter::once(&self.body[..]));
-        packed.extend_from_slice(compressed.as_deref().unwrap_or(&self.body));
-        let is_gzip = compressed.is_some();
+        packed.extend_from_slice(&compress(std::iter::once(&self.body[..])));
         self.body.clear();
-        Ok((packed, is_gzip))
+        Ok((packed, true))
     }
 }
 

@@ -23,10 +23,9 @@ pub(super) async fn intake(intake: &IntakeConfiguration) -> Step<()> {
         .map_err(|error| Told::failed(causes(&error), "install the system's CA certificates"))?;
     let client = Client::new(http, intake.batch_url.clone(), &intake.intake_key);
     let body = [&head(&intake.intake_key), TAIL].concat();
-    let compressed = intake.compress.then(|| compress(std::iter::once(&body[..]))).flatten();
-    let is_gzip = compressed.is_some();
+    let body = if intake.compress { compress(std::iter::once(&body[..])) } else { body };
     let call = format!("POST {} without events", client.url());
-    match client.post(compressed.unwrap_or(body).into(), is_gzip).await {
+    match client.post(body.into(), intake.compress).await {
         Ok(answer) => Ok((accepted(&call, &answer), ())),
         Err(failure) => refused(&call, &failure).map(|told| (told, ())),
     }

@@ -14,7 +14,7 @@ const ROOM_BYTES: usize = 256 * 1024;
 const MOST_BYTES: usize = 1 << 30;
 
 /// A body as one member of gzip; `None` if the library refuses, which it has no reason to.
-pub fn compress<'a>(pieces: impl Iterator<Item = &'a [u8]> + Clone) -> Option<Vec<u8>> {
+pub(super) fn compress<'a>(pieces: impl Iterator<Item = &'a [u8]> + Clone) -> Option<Vec<u8>> {
     let mut stream = Stream::default();
     let body_bytes: usize = pieces.clone().map(<[u8]>::len).sum();
     // What is not used of it costs no memory: the system gives it when it is touched.

@@ -213,8 +213,7 @@ impl Intake {
             return Ok(Body::Plain(parts));
         }
         let compressing = tokio::task::spawn_blocking(move || {
-            compress(parts.iter().map(|part| &part[..]))
-                .map_or(Body::Plain(parts), |gzip| Body::Gzip(gzip.into()))
+            Body::Gzip(compress(parts.iter().map(|part| &part[..])).into())
         });
         // Not begun: the process ends.
         compressing.await.map_err(|error| match error.try_into_panic() {

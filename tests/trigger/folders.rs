@@ -1,6 +1,7 @@
 //! Folders: those that cannot be listed, those that AWS does not use, and what no listing shows at all.
 
 use support::eventually;
+use support::flowlogs::FlowLog;
 use support::module::Process;
 use support::s3::{Operation, Rule, Trouble};
 
@@ -16,6 +17,21 @@ fn said(process: &Process, parts: &[&str]) -> usize {
 async fn polls(world: &World, count: usize) {
     let listed = world.s3.count(Operation::List) + count;
     assert!(eventually(PATIENCE, || world.s3.count(Operation::List) >= listed).await);
+}
+
+/// A trigger that has delivered two flow logs, of which the folder of the first can be listed no longer.
+async fn one_of_two_denied() -> (World, Process, [FlowLog; 2]) {
+    let mut world = World::new().await;
+    world.argument("start_from", "beginning");
+    let denied = world.generator.flow_log("111111111111", "eu-west-3");
+    let other = world.generator.flow_log("222222222222", "eu-west-3");
+    world.put(&denied, 5, 10);
+    world.put(&other, 5, 10);
+    let process = world.start().await;
+    world.all_arrive(&process).await;
+    world.s3.add_rule(Rule::new(Operation::List, Trouble::ACCESS_DENIED).key_contains(denied.prefix()));
+    world.until_logged("warning", "a folder cannot be listed").await;
+    (world, process, [denied, other])
 }
 
 /// Guarantee 7: One bad object or folder holds back no other: it is named in the log with the cause, counted, and what
@@ -85,16 +101,7 @@ async fn folders_that_cannot_be_listed_hold_back_no_other_and_all_of_them_arrive
 /// can be put right is tried again.
 #[tokio::test]
 async fn a_folder_is_not_done_with_while_it_cannot_be_listed() {
-    let mut world = World::new().await;
-    world.argument("start_from", "beginning");
-    let denied = world.generator.flow_log("111111111111", "eu-west-3");
-    let other = world.generator.flow_log("222222222222", "eu-west-3");
-    world.put(&denied, 5, 10);
-    world.put(&other, 5, 10);
-    let process = world.start().await;
-    world.all_arrive(&process).await;
-    world.s3.add_rule(Rule::new(Operation::List, Trouble::ACCESS_DENIED).key_contains(denied.prefix()));
-    world.until_logged("warning", "a folder cannot be listed").await;
+    let (mut world, process, [denied, other]) = one_of_two_denied().await;
     let late = world.object(&denied, 5, 10);
     world.s3.put(BUCKET, &late.key, late.body());
     // Four days go by, in which the window passes the object.
@@ -118,16 +125,7 @@ async fn a_folder_is_not_done_with_while_it_cannot_be_listed() {
 /// can be put right is tried again.
 #[tokio::test]
 async fn a_straggler_is_found_although_the_folder_that_is_swept_before_its_own_cannot_be_listed() {
-    let mut world = World::new().await;
-    world.argument("start_from", "beginning");
-    let denied = world.generator.flow_log("111111111111", "eu-west-3");
-    let other = world.generator.flow_log("222222222222", "eu-west-3");
-    world.put(&denied, 5, 10);
-    world.put(&other, 5, 10);
-    let process = world.start().await;
-    world.all_arrive(&process).await;
-    world.s3.add_rule(Rule::new(Operation::List, Trouble::ACCESS_DENIED).key_contains(denied.prefix()));
-    world.until_logged("warning", "a folder cannot be listed").await;
+    let (mut world, process, [_, other]) = one_of_two_denied().await;
     world.put(&other, 5 * 24 * 60, 10);
     world.all_arrive(&process).await;
     stop(process).await;

@@ -8,8 +8,8 @@
 use std::io::Read as _;
 use std::pin::pin;
 
-use flate2::bufread::{GzDecoder, GzEncoder};
-use flate2::{Compression, Crc};
+use flate2::Crc;
+use flate2::bufread::GzDecoder;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use uuid::Uuid;
 
@@ -234,12 +234,7 @@ const PAGE_BYTES: u16 = 4096;
 pub fn seal(body: &[u8]) -> Vec<u8> {
     match u16::try_from(body.len()) {
         Ok(length) if length <= PAGE_BYTES => stored(body, length),
-        _ => compress(std::iter::once(body)).unwrap_or_else(|| {
-            let mut file = Vec::new();
-            // Memory that is read into memory: nothing fails.
-            let _ = GzEncoder::new(body, Compression::fast()).read_to_end(&mut file);
-            file
-        }),
+        _ => compress(std::iter::once(body)),
     }
 }
 
