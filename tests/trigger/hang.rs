@@ -5,7 +5,7 @@ use support::s3::Operation;
 use support::silent::SilentFile;
 
 use crate::state::files;
-use crate::world::{PATIENCE, World, stop};
+use crate::world::{PATIENCE, World, stop, stop_at_once};
 
 /// Guarantee 6: SIGTERM at any moment ends the process within 10 s with exit code 0, loses nothing and repeats
 /// nothing.
@@ -51,7 +51,7 @@ async fn a_value_that_never_answers_does_not_hold_up_the_end() {
         let silent = SilentFile::at(values.path().join("url_logs"));
         let process = world.module_as(command).values_in(values.path()).start();
         let _held = silent.read_by_somebody(PATIENCE).await.expect("the value is read");
-        stop(process).await;
+        stop_at_once(process).await;
     }
 }
 

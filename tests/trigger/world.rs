@@ -186,9 +186,14 @@ impl World {
 }
 
 /// Ends the trigger as the platform does and checks that it ends well.
-pub async fn stop(mut process: Process) {
+pub async fn stop(process: Process) {
     // One that has just been started does not know of signals yet; before it says anything, it does.
     process.stderr().wait_for(" ", PATIENCE).await;
+    stop_at_once(process).await;
+}
+
+/// The same, of a process that knows of signals and may have said nothing yet.
+pub async fn stop_at_once(mut process: Process) {
     let status = process.stop(END).await;
     let stderr = process.stderr().text();
     assert_eq!(status.and_then(|status| status.code()), Some(0), "{stderr}");
