@@ -48,19 +48,21 @@ async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, Value
     let (metrics, _) = Metrics::new();
 
     let platform = account::platform(values);
+    let callback = platform.as_ref().and_then(|platform| platform.as_ref().ok());
     let secrets = report.step("secrets", Ok(()), async |()| account::secrets(platform.as_ref()).await).await;
     let secrets = secrets.as_ref().map(Option::as_ref).map_err(|missing| *missing);
-    let account = report.step("account", secrets, async |secrets| account::account(values, secrets)).await;
+    let account =
+        report.step("account", secrets, async |secrets| account::account(values, secrets, callback)).await;
     let of_node = secrets.unwrap_or_default();
     let is_connector = node::is_connector(values);
     let kind = if is_connector { "connector" } else { "trigger" };
     let node = report.step(kind, Ok(()), async |()| node::node(is_connector, values, of_node)).await;
     let node = have(&node);
     let (account, listing) = (have(&account), node.map(|node| &node.listing));
-    let keys = report.step("keys", account, async |account| account::keys(account, values).await).await;
+    let keys = report.step("keys", account, async |account| account::keys(account).await).await;
 
     let bucket = match (keys.and(account), listing) {
-        (Ok(account), Ok(listing)) => Ok(Bucket::new(account, &listing.bucket, values, metrics.clone())?),
+        (Ok(account), Ok(listing)) => Ok(Bucket::new(&account.aws, listing, metrics.clone())),
         (Err(missing), _) | (_, Err(missing)) => Err(missing),
     };
     let bucket = have(&bucket);

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use self::account::{ModuleConfiguration, is_region};
+pub use self::account::{Login, ModuleConfiguration, is_region};
 pub use self::schema::{Given, check_required, overlay, read, schema_of};
 
 mod account;
@@ -64,6 +64,10 @@ pub struct TriggerArguments {
     #[serde(default = "default_late_window_hours")]
     #[schemars(title = "Hours that objects may be late", range(min = 1, max = 8_760), extend("examples" = [48]))]
     pub late_window_hours: u32,
+    /// Only if the bucket's owner has made it one of requester pays: your account then pays for the requests and the transfer
+    #[serde(default)]
+    #[schemars(title = "Requester pays")]
+    pub requester_pays: bool,
 }
 
 /// What a form takes for `start_from`; [`StartFrom`] takes other ways to write a time as well.
@@ -102,6 +106,8 @@ pub struct TriggerConfiguration {
     pub bucket: String,
     /// What keys begin with; empty for any.
     pub prefix: String,
+    /// Whether who reads the bucket pays for it.
+    pub requester_pays: bool,
     /// Where to begin without state.
     pub start_from: StartFrom,
     /// The time from the start of a poll to the next.
@@ -194,6 +200,7 @@ impl TriggerConfiguration {
             record_format: records::format(&arguments.record_format)?,
             filter: records::filter(&arguments)?,
             prefix: arguments.prefix,
+            requester_pays: arguments.requester_pays,
             start_from: StartFrom::read(&arguments.start_from)?,
             frequency: Duration::from_secs(arguments.frequency.into()),
             chunk_size: usize::try_from(arguments.chunk_size).unwrap_or(usize::MAX),

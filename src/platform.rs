@@ -4,6 +4,7 @@ pub mod callback;
 pub mod error_reports;
 pub mod failures;
 pub mod health;
+pub mod identity;
 pub mod logs;
 pub mod metrics;
 pub mod ports;

@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{
-    BehaviorVersion, ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation,
-    RuntimeComponents, StalledStreamProtectionConfig,
+    ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
+    StalledStreamProtectionConfig,
 };
 use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::presigning::PresigningConfig;
-use aws_sdk_s3::types::EncodingType;
+use aws_sdk_s3::types::{EncodingType, RequestPayer};
 use bytes::{Buf as _, Bytes};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
+use tokio::time::Instant;
 
-use crate::aws;
-use crate::config::ModuleConfiguration;
-use crate::http::causes;
-use crate::http::quoted;
+use crate::aws::role::Session;
+use crate::aws::{self, Aws};
+use crate::config::TriggerConfiguration;
+use crate::http::{causes, quoted};
 use crate::platform::metrics::{Metrics, Operation};
-use crate::platform::values::{ValueError, Values};
 
 mod content;
 mod failure;
@@ -76,7 +76,11 @@ pub type Answer<'a, T> = BoxFuture<'a, Result<T, S3Error>>;
 struct S3 {
     client: aws_sdk_s3::Client,
     bucket: Arc<str>,
+    /// Who pays for the calls, if not the bucket's owner.
+    payer: Option<RequestPayer>,
     clock: ServerClock,
+    /// Where the credentials are a role's.
+    session: Option<Arc<Session>>,
 }
 
 /// An object as a listing shows it.
@@ -117,16 +121,11 @@ pub struct Page {
 }
 
 impl Bucket {
-    /// The bucket `name`, read with the account's key.
-    pub fn new(
-        account: &ModuleConfiguration,
-        name: &str,
-        values: &Values,
-        metrics: Metrics,
-    ) -> Result<Self, ValueError> {
+    /// The bucket of `configuration`, read as `aws` has it.
+    pub fn new(aws: &Aws, configuration: &TriggerConfiguration, metrics: Metrics) -> Self {
         let clock = ServerClock::default();
-        let mut config = aws_sdk_s3::config::Builder::from(&aws::sdk_config(account))
-            .behavior_version(BehaviorVersion::latest())
+        let config = aws
+            .s3()
             .timeout_config(aws::time_limits(Some(ATTEMPT), None))
             // [`ATTEMPT`] bounds the body too, without a look at the clock for each of its pieces.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -134,12 +133,11 @@ impl Bucket {
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(clock.clone());
-        if let Some(endpoint) = aws::endpoint(values, "s3")? {
-            // Stores that stand in for S3 seldom have a host name for each bucket.
-            config = config.endpoint_url(endpoint).force_path_style(true);
-        }
         let client = aws_sdk_s3::Client::from_conf(config.build());
-        Ok(Self::over(name, S3 { client, bucket: name.into(), clock }, metrics))
+        let name = &configuration.bucket;
+        let payer = configuration.requester_pays.then_some(RequestPayer::Requester);
+        let session = aws.session().cloned();
+        Self::over(name, S3 { client, bucket: name.as_str().into(), payer, clock, session }, metrics)
     }
 
     /// The bucket `name` of a store.
@@ -200,9 +198,27 @@ impl Bucket {
     }
 }
 
+impl S3 {
+    /// Makes a call, and once more if the role's credentials turn out to have ended: with new ones.
+    async fn with_credentials<T, F>(&self, call: impl Fn() -> F) -> Result<T, S3Error>
+    where
+        F: Future<Output = Result<T, S3Error>>,
+    {
+        let since = Instant::now();
+        let called = call().await;
+        match (&called, &self.session) {
+            (Err(error), Some(session)) if *error.failure() == S3Failure::TemporaryKey => {
+                session.give_up(since);
+                call().await
+            }
+            _ => called,
+        }
+    }
+}
+
 impl Store for S3 {
     fn list<'a>(&'a self, request: ListRequest<'a>) -> Answer<'a, Page> {
-        let listed = async move {
+        let list = move || async move {
             let listed = self
                 .client
                 .list_objects_v2()
@@ -213,6 +229,7 @@ impl Store for S3 {
                 .set_continuation_token(request.continued.map(str::to_owned))
                 // A key may hold characters that XML cannot.
                 .encoding_type(EncodingType::Url)
+                .set_request_payer(self.payer.clone())
                 .send()
                 .await
                 .map_err(|error| S3Error::from_sdk("list", &self.bucket, request.prefix, &error))?;
@@ -229,37 +246,42 @@ impl Store for S3 {
                 S3Error::new("list", &self.bucket, request.prefix, detail, S3Failure::Other)
             })
         };
-        listed.boxed()
+        self.with_credentials(list).boxed()
     }
 
     fn read<'a>(&'a self, object: &'a Object, offset: u64, length: u64) -> Answer<'a, Content> {
         let whole = offset == 0 && length >= object.body_bytes;
         let range =
             (!whole).then(|| format!("bytes={offset}-{}", offset.saturating_add(length).saturating_sub(1)));
-        let read = async move {
-            let answer = self
-                .client
-                .get_object()
-                .bucket(&*self.bucket)
-                .key(&object.key)
-                .set_range(range)
-                .set_if_match(object.etag.clone().filter(|_| !whole))
-                .send()
-                .await
-                .map_err(|error| S3Error::from_sdk("get", &self.bucket, &object.key, &error))?;
-            let broken = |detail| S3Error::new("get", &self.bucket, &object.key, detail, S3Failure::Passing);
-            let expected = object.expected(offset, length);
-            let is_of_s3 = answer.e_tag.is_some();
-            let body = tokio::time::timeout(ATTEMPT, content::gather(answer.body, expected)).await;
-            let late = |_| broken(format!("the body did not arrive within {} s", ATTEMPT.as_secs()));
-            let mut body = body.map_err(late)?.map_err(|error| broken(causes(&error)))?;
-            if !is_of_s3 && body.remaining() as u64 != expected {
-                let detail = quoted(&body.copy_to_bytes(body.remaining().min(QUOTED_BYTES)));
-                return Err(S3Error::new("get", &self.bucket, &object.key, detail, S3Failure::NotS3));
+        let read = move || {
+            let range = range.clone();
+            async move {
+                let answer = self
+                    .client
+                    .get_object()
+                    .bucket(&*self.bucket)
+                    .key(&object.key)
+                    .set_range(range)
+                    .set_if_match(object.etag.clone().filter(|_| !whole))
+                    .set_request_payer(self.payer.clone())
+                    .send()
+                    .await
+                    .map_err(|error| S3Error::from_sdk("get", &self.bucket, &object.key, &error))?;
+                let broken =
+                    |detail| S3Error::new("get", &self.bucket, &object.key, detail, S3Failure::Passing);
+                let expected = object.expected(offset, length);
+                let is_of_s3 = answer.e_tag.is_some();
+                let body = tokio::time::timeout(ATTEMPT, content::gather(answer.body, expected)).await;
+                let late = |_| broken(format!("the body did not arrive within {} s", ATTEMPT.as_secs()));
+                let mut body = body.map_err(late)?.map_err(|error| broken(causes(&error)))?;
+                if !is_of_s3 && body.remaining() as u64 != expected {
+                    let detail = quoted(&body.copy_to_bytes(body.remaining().min(QUOTED_BYTES)));
+                    return Err(S3Error::new("get", &self.bucket, &object.key, detail, S3Failure::NotS3));
+                }
+                Ok(body)
             }
-            Ok(body)
         };
-        read.boxed()
+        async move { self.with_credentials(read).await }.boxed()
     }
 
     fn now(&self) -> Timestamp {

@@ -7,13 +7,14 @@ use flow_log::decode::Decoder;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::aws;
+use crate::aws::Aws;
 use crate::config::{self, ConfigError, ModuleConfiguration, TriggerConfiguration};
 use crate::context::Context;
 use crate::observe::Observer;
 use crate::pipeline::Pipeline;
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::health::{self, Health};
+use crate::platform::identity::Identity;
 use crate::platform::logs::LogQueue;
 use crate::platform::metrics::Metrics;
 use crate::platform::secrets::Secrets;
@@ -191,9 +192,10 @@ async fn configure<C: Configuration>(
     config::overlay(&mut arguments, node);
     let configuration = C::read(arguments, values).map_err(Unusable::Configuration)?;
     let account = ModuleConfiguration::read(account, module).map_err(Unusable::Configuration)?;
-    let bucket = Bucket::new(&account, &configuration.listing().bucket, values, context.metrics.clone());
-    let bucket = bucket.map_err(|error| start(error.into()))?;
-    let stands_in = aws::endpoint(values, "s3").map_err(|error| start(error.into()))?.is_some();
+    let identity = Identity::new(callback, values).map_err(|error| start(error.into()))?;
+    let aws = Aws::new(&account, values, Some(identity)).map_err(|error| start(error.into()))?;
+    let bucket = Bucket::new(&aws, configuration.listing(), context.metrics.clone());
+    let stands_in = aws.has_other_s3();
     let problem = preflight::problem(&account, configuration.listing(), &bucket, stands_in, context).await;
     match problem.map_err(stopped)? {
         None => Ok((configuration, bucket)),

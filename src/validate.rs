@@ -3,25 +3,21 @@
 //! `sts:GetCallerIdentity` needs no permission, so that whatever it is refused for lies in the key, the secret or the
 //! region.
 
-use std::time::Duration;
-
-use aws_sdk_sts::config::BehaviorVersion;
 use aws_sdk_sts::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
+use jiff::Timestamp;
 use serde_json::json;
 
-use crate::aws;
+use crate::aws::role::RoleError;
+use crate::aws::{Aws, STS_CALL};
 use crate::config::{ConfigError, ModuleConfiguration};
-use crate::http::shown;
 use crate::http::{no_answer, quoted};
 use crate::platform::callback::{Callback, CallbackError};
+use crate::platform::identity::Identity;
 use crate::platform::logs::LogQueue;
 use crate::platform::rope::Rope;
 use crate::platform::values::{ValueError, Values};
 use crate::shutdown::{Shutdown, Stopped};
-
-/// Time for the whole call, attempts and waits included: somebody waits for the answer in a form.
-const CALL: Duration = Duration::from_secs(20);
 
 /// What is wrong with the account, in words for the one who entered it.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +34,12 @@ pub enum AccountError {
     /// The module configuration is incomplete or of the wrong form.
     #[error(transparent)]
     Configuration(#[from] ConfigError),
+    /// The role cannot be assumed.
+    #[error("{error}; {}", error.advice())]
+    Role {
+        /// Why.
+        error: RoleError,
+    },
     /// The key is one half of temporary credentials.
     #[error(
         "the access key in `aws_access_key` belongs to temporary credentials, which end ({code}); create an access key of an IAM user, which begins with AKIA"
@@ -109,7 +111,7 @@ pub async fn run(values: &Values, _logs: &LogQueue, shutdown: &Shutdown) -> Resu
     let checked = check(&callback, values, shutdown).await;
     let results = json!({"success": checked.is_ok()});
     let report = match checked {
-        Ok(Identity { account, arn }) => {
+        Ok(Identified { account, arn, .. }) => {
             tracing::info!(account, arn, "the account works");
             json!({"status": "finished", "results": results})
         }
@@ -121,48 +123,49 @@ pub async fn run(values: &Values, _logs: &LogQueue, shutdown: &Shutdown) -> Resu
     callback.report_end(&Rope::from(&report), shutdown).await
 }
 
-/// Who the key belongs to.
+/// Who AWS takes us for.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct Identified {
     /// Twelve digits.
     pub account: String,
-    /// The user's ARN.
+    /// The ARN of the user, or of the session of the role.
     pub arn: String,
+    /// When the credentials end, if they do.
+    pub end: Option<Timestamp>,
 }
 
-async fn check(callback: &Callback, values: &Values, shutdown: &Shutdown) -> Result<Identity, AccountError> {
+async fn check(
+    callback: &Callback,
+    values: &Values,
+    shutdown: &Shutdown,
+) -> Result<Identified, AccountError> {
     let running = json!({"status": "running"});
     let secrets = shutdown.race(callback.begin(&running, shutdown)).await?.map_err(AccountError::Platform)?;
     let account = ModuleConfiguration::read(values.required_json("module_configuration")?, secrets)?;
-    shutdown.race(identify(&account, values)).await?
+    let aws = Aws::new(&account, values, Some(Identity::new(callback, values)?))?;
+    shutdown.race(identify(&account, &aws)).await?
 }
 
-/// Asks STS who the account's key belongs to; takes 20 s at most.
-pub async fn identify(account: &ModuleConfiguration, values: &Values) -> Result<Identity, AccountError> {
-    let endpoint = aws::endpoint(values, "sts")?;
-    account.check(endpoint.is_some())?;
-    let called = client(account, endpoint.clone()).get_caller_identity().send().await;
-    let identity = called.map_err(|error| {
-        let region = account.aws_region_name.trim();
-        explain(&error, region, endpoint.as_deref())
-    })?;
-    Ok(Identity { account: identity.account.unwrap_or_default(), arn: identity.arn.unwrap_or_default() })
-}
-
-fn client(account: &ModuleConfiguration, endpoint: Option<String>) -> aws_sdk_sts::Client {
-    let mut config = aws_sdk_sts::config::Builder::from(&aws::sdk_config(account))
-        .behavior_version(BehaviorVersion::latest())
-        .timeout_config(aws::time_limits(None, Some(CALL)));
-    config.set_endpoint_url(endpoint);
-    aws_sdk_sts::Client::from_conf(config.build())
+/// Asks STS who the account's key or role belongs to; takes 20 s at most for each call.
+pub async fn identify(account: &ModuleConfiguration, aws: &Aws) -> Result<Identified, AccountError> {
+    account.check(aws.has_other_sts())?;
+    let client = aws_sdk_sts::Client::from_conf(aws.sts().build());
+    let called = client.get_caller_identity().send().await;
+    let identity = called.map_err(|error| explain(&error, aws))?;
+    let end = aws.session().and_then(|session| session.end());
+    Ok(Identified {
+        account: identity.account.unwrap_or_default(),
+        arn: identity.arn.unwrap_or_default(),
+        end: end.and_then(|end| Timestamp::try_from(end).ok()),
+    })
 }
 
 /// Puts a failed call into words.
-fn explain(error: &SdkError<GetCallerIdentityError>, region: &str, endpoint: Option<&str>) -> AccountError {
-    let region = region.to_owned();
-    let china = if region.starts_with("cn-") { ".cn" } else { "" };
-    let endpoint = endpoint.map_or_else(|| format!("sts.{region}.amazonaws.com{china}"), shown::text);
-    let reason = no_answer(error);
+fn explain(error: &SdkError<GetCallerIdentityError>, aws: &Aws) -> AccountError {
+    if let Some(error) = RoleError::in_chain(error) {
+        return AccountError::Role { error: error.clone() };
+    }
+    let (region, endpoint, reason) = (aws.region().to_owned(), aws.sts_shown(), no_answer(error));
     match error {
         SdkError::ServiceError(context) => {
             let refusal = context.err();
@@ -176,7 +179,7 @@ fn explain(error: &SdkError<GetCallerIdentityError>, region: &str, endpoint: Opt
             }
         }
         SdkError::TimeoutError(_) => {
-            let reason = format!("no answer within {} s", CALL.as_secs());
+            let reason = format!("no answer within {} s", STS_CALL.as_secs());
             AccountError::Unreachable { endpoint, reason, region }
         }
         SdkError::ResponseError(_) => AccountError::Senseless { endpoint, reason },

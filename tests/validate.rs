@@ -9,11 +9,13 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use support::eventually;
+use support::identity::{AUDIENCE, ISSUER};
 use support::module::Module;
 use support::platform::{ActionRun, Endpoint, Platform, Received, Setup};
-use support::s3::Server;
+use support::s3::{Role, Server, Trust};
 use support::script::Fault;
 
 /// How long a test waits for what must come to pass; far more than it takes.
@@ -107,14 +109,38 @@ async fn an_account_that_works_is_valid_and_named_in_the_log() {
 }
 
 #[tokio::test]
+async fn a_role_that_can_be_assumed_is_valid_and_another_is_told_with_what_to_do() {
+    const ROLE: &str = "arn:aws:iam::111111111111:role/SekoiaIOConnectorRole";
+    let configuration = json!({"aws_role_arn": ROLE, "aws_region_name": "eu-west-3"});
+    let world = World::new(SECRET).await;
+    let error = world.validate(world.module(&configuration)).await.expect("an error");
+    assert_contains(&error, &[ROLE, "create the identity provider in IAM"]);
+
+    let world = World::new(SECRET).await;
+    let control = world.sts.control();
+    control.sessions().add_provider(ISSUER, &[AUDIENCE]);
+    let (trust, life) = (Trust::in_platform(), SignedDuration::from_hours(1));
+    control.sessions().add(Role { arn: ROLE.to_owned(), trust, life });
+    assert_eq!(world.validate(world.module(&configuration)).await, None);
+    // What is validated is the run of an action, to the platform.
+    let asked = world.platform.received_at(Endpoint::Identity);
+    let run = world.run.url_callback().rsplit('/').nth(1).unwrap().to_owned();
+    assert_eq!(asked[0].query, format!("node_type=action&node_uuid={run}&audience={AUDIENCE}"));
+}
+
+#[tokio::test]
 async fn what_is_wrong_is_told_by_the_name_of_the_field() {
     for (configuration, secret, parts) in [
         (with("aws_access_key", "AKIAUNKNOWN"), SECRET, ["`aws_access_key`", "InvalidClientTokenId"]),
         (account(), "something else", ["`aws_secret_access_key`", "SignatureDoesNotMatch"]),
         (with("aws_access_key", "ASIATEMPORARY"), SECRET, ["`aws_access_key`", "session token"]),
-        (with("aws_access_key", ""), SECRET, ["`aws_access_key`", "must not be empty"]),
+        (
+            with("aws_access_key", ""),
+            SECRET,
+            ["`aws_role_arn`", "both `aws_access_key` and `aws_secret_access_key`"],
+        ),
         (with("aws_region_name", 3), SECRET, ["`aws_region_name`", "must be text"]),
-        (json!({}), SECRET, ["`aws_access_key`", "missing"]),
+        (json!({}), SECRET, ["`aws_region_name`", "missing"]),
         (json!([]), SECRET, ["module configuration", "not a JSON object"]),
     ] {
         let world = World::new(secret).await;

@@ -3,12 +3,20 @@
 use serde_json::{Map, Value};
 
 use super::report::{Step, Told};
-use crate::aws;
-use crate::config::ModuleConfiguration;
+use crate::aws::Aws;
+use crate::config::{Login, ModuleConfiguration};
 use crate::platform::callback::{Callback, CallbackError};
+use crate::platform::identity::Identity;
 use crate::platform::secrets::Secrets;
 use crate::platform::values::Values;
-use crate::validate::{AccountError, Identity, identify};
+use crate::validate::{AccountError, Identified, identify};
+
+/// The account, and its way into AWS.
+pub(super) struct Account {
+    configuration: ModuleConfiguration,
+    /// The way.
+    pub(super) aws: Aws,
+}
 
 /// What to do where a value is missing.
 pub(super) const VALUES: &str =
@@ -65,7 +73,11 @@ pub(super) fn advice(error: &CallbackError) -> &'static str {
 }
 
 /// Reads the account, with the secrets of the platform or its own.
-pub(super) fn account(values: &Values, secrets: Option<&Secrets>) -> Step<ModuleConfiguration> {
+pub(super) fn account(
+    values: &Values,
+    secrets: Option<&Secrets>,
+    callback: Option<&Callback>,
+) -> Step<Account> {
     let given = values.required_json("module_configuration");
     let given = given.map_err(|error| Told::failed(error.to_string(), VALUES))?;
     let of_platform = secrets.map(|secrets| secrets.module.clone());
@@ -76,14 +88,21 @@ pub(super) fn account(values: &Values, secrets: Option<&Secrets>) -> Step<Module
     let secrets = of_platform.unwrap_or_else(|| own_secrets(&given));
     let account = ModuleConfiguration::read(given, secrets);
     let account = account.map_err(|error| Told::failed(error.to_string(), advice))?;
-    let stands_in =
-        aws::endpoint(values, "s3").map_err(|error| Told::failed(error.to_string(), VALUES))?.is_some();
-    account.check(stands_in).map_err(|error| Told::failed(error.to_string(), advice))?;
-    let key = account.aws_access_key.trim();
-    let end = key.char_indices().rev().nth(3).and_then(|(at, _)| key.get(at..)).unwrap_or_default();
-    let region = account.aws_region_name.trim();
-    let told = Told::ok(format!("access key that ends in {end}, region {region}"));
-    Ok((told.with("region", region), account))
+    let identity = callback.map(|callback| Identity::new(callback, values)).transpose();
+    let aws = identity.and_then(|identity| Aws::new(&account, values, identity));
+    let aws = aws.map_err(|error| Told::failed(error.to_string(), VALUES))?;
+    account.check(aws.has_other_s3()).map_err(|error| Told::failed(error.to_string(), advice))?;
+    let login = match account.login() {
+        Login::Key { id, .. } => {
+            let end = id.char_indices().rev().nth(3).and_then(|(at, _)| id.get(at..)).unwrap_or_default();
+            format!("access key that ends in {end}")
+        }
+        Login::Role(role) => format!("role {role}"),
+        Login::Nothing => String::new(),
+    };
+    let second = account.second_role().map(|role| format!(", then role {role}")).unwrap_or_default();
+    let told = Told::ok(format!("{login}{second}, region {}", aws.region())).with("region", aws.region());
+    Ok((told, Account { configuration: account, aws }))
 }
 
 /// The secrets that the account itself holds. What has only asterisks stands for a secret that is elsewhere.
@@ -97,11 +116,14 @@ fn own_secrets(given: &Value) -> Map<String, Value> {
 }
 
 /// Asks AWS whose key it is. Nothing but the check needs STS: where only STS is out of reach, S3 decides about the key.
-pub(super) async fn keys(account: &ModuleConfiguration, values: &Values) -> Step<()> {
-    match identify(account, values).await {
-        Ok(Identity { account, arn }) => {
-            let told = Told::ok(format!("the key belongs to {arn}"));
-            Ok((told.with("account", account).with("arn", arn), ()))
+pub(super) async fn keys(account: &Account) -> Step<()> {
+    match identify(&account.configuration, &account.aws).await {
+        Ok(Identified { account, arn, end }) => {
+            let told = match end {
+                None => format!("the key belongs to {arn}"),
+                Some(end) => format!("the role's session is {arn}, until {end:.0}; then it is renewed"),
+            };
+            Ok((Told::ok(told).with("account", account).with("arn", arn), ()))
         }
         Err(
             error @ (AccountError::Unreachable { .. }

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 use jiff::SignedDuration;
 
+use super::account::Account;
 use super::report::{Step, Told, counted};
 use super::survey::{self, Survey, time_of};
-use crate::config::{ModuleConfiguration, TriggerConfiguration};
+use crate::config::TriggerConfiguration;
 use crate::s3::{Bucket, Object, S3Error, S3Failure};
 
 /// The start of an object that is read first: enough for the line that names the fields.
@@ -29,9 +30,9 @@ pub(super) fn refused(error: &S3Error, denied: String) -> Told {
 }
 
 /// Asks in which region the bucket is.
-pub(super) async fn region(bucket: &Bucket, account: &ModuleConfiguration) -> Step<()> {
-    let list = "allow s3:ListBucket on the bucket to the account's user".to_owned();
-    let configured = account.aws_region_name.trim();
+pub(super) async fn region(bucket: &Bucket, account: &Account) -> Step<()> {
+    let list = "allow s3:ListBucket on the bucket to the account's user or role".to_owned();
+    let configured = account.aws.region();
     match bucket.region().await.map_err(|error| refused(&error, list))? {
         Some(region) if region != configured => {
             let found = format!("the bucket {} is in {region}, the account says {configured}", bucket.name());
@@ -52,7 +53,7 @@ pub(super) async fn region(bucket: &Bucket, account: &ModuleConfiguration) -> St
 /// Looks for the flow logs of the last hours, or of the last day that has some.
 pub(super) async fn list(bucket: &Bucket, trigger: &TriggerConfiguration) -> Step<Survey> {
     let denied = format!(
-        "allow s3:ListBucket on arn:aws:s3:::{} to the account's user, in IAM and, if the bucket is of another \
+        "allow s3:ListBucket on arn:aws:s3:::{} to the account's user or role, in IAM and, if the bucket is of another \
          account, in the bucket's policy",
         bucket.name()
     );
@@ -111,7 +112,7 @@ pub(super) async fn list(bucket: &Bucket, trigger: &TriggerConfiguration) -> Ste
     }
     for (folder, error) in survey.refused.iter().take(NAMED) {
         let advice = format!(
-            "allow s3:ListBucket on arn:aws:s3:::{} with the prefix {folder}* to the account's user, or set a prefix \
+            "allow s3:ListBucket on arn:aws:s3:::{} with the prefix {folder}* to the account's user or role, or set a prefix \
              that leaves it out",
             bucket.name()
         );
@@ -151,7 +152,7 @@ pub(super) fn newest(bucket: &Bucket, survey: &Survey) -> Step<Object> {
 /// Reads the start of the newest object.
 pub(super) async fn get(bucket: &Bucket, object: Object) -> Step<(Object, Bytes)> {
     let denied = format!(
-        "allow s3:GetObject on arn:aws:s3:::{}/* to the account's user, in IAM and, if the bucket is of another \
+        "allow s3:GetObject on arn:aws:s3:::{}/* to the account's user or role, in IAM and, if the bucket is of another \
          account, in the bucket's policy",
         bucket.name()
     );

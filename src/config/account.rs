@@ -6,27 +6,59 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::bucket::shortened;
-use super::schema::required;
-use super::{ConfigError, MODULE, check_required, overlay, read, schema_of};
+use super::{ConfigError, MODULE, check_required, overlay, read};
 
 /// The account that reads the flow logs.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(title = "AWS account")]
 pub struct ModuleConfiguration {
-    /// The ID of the access key of the IAM user that may list and read the bucket, e.g. AKIAIOSFODNN7EXAMPLE
-    #[schemars(title = "Access key ID", length(min = 1))]
-    pub aws_access_key: String,
-    /// The secret that AWS showed once, when the access key was made, e.g. wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
-    #[schemars(title = "Secret access key", with = "String", length(min = 1))]
-    pub aws_secret_access_key: SecretString,
     /// The region of the bucket, as the S3 console shows it beside the bucket's name, e.g. eu-west-3
     #[schemars(title = "Region", length(min = 1))]
     #[schemars(extend("pattern" = "^[a-z]+(-[a-z]+)+-[1-9][0-9]?$", "examples" = ["eu-west-3", "us-east-1"]))]
     pub aws_region_name: String,
+    /// The ARN of the role that may list and read the bucket and trusts the platform, e.g. arn:aws:iam::111122223333:role/SekoiaIOConnectorRole; then leave access key ID and secret empty
+    #[serde(default)]
+    #[schemars(title = "Role ARN", with = "String", extend("pattern" = ROLE_PATTERN))]
+    pub aws_role_arn: Option<String>,
+    /// Without a role: the ID of the access key of the IAM user that may list and read the bucket, e.g. AKIAIOSFODNN7EXAMPLE
+    #[serde(default)]
+    #[schemars(title = "Access key ID", with = "String")]
+    pub aws_access_key: Option<String>,
+    /// Without a role: the secret that AWS showed once, when the access key was made, e.g. wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
+    #[serde(default)]
+    #[schemars(title = "Secret access key", with = "String")]
+    pub aws_secret_access_key: Option<SecretString>,
+    /// Only if the bucket is read by a role in another account: the ARN of that role, which the first role, or the access key, assumes, e.g. arn:aws:iam::444455556666:role/FlowLogs
+    #[serde(default)]
+    #[schemars(title = "Role ARN in another account", with = "String", extend("pattern" = ROLE_PATTERN))]
+    pub aws_assume_role_arn: Option<String>,
+    /// Only if the trust policy of that role asks for one: the external ID, e.g. 7f2c9d3e
+    #[serde(default)]
+    #[schemars(title = "External ID", with = "String")]
+    pub aws_external_id: Option<String>,
     /// Only if your intake asks for an API key beside the intake key: that key, e.g. eyJ0eXAiOiJKV1Qi, which Push events then sends; leave it empty otherwise
     #[serde(default)]
     #[schemars(title = "API key of the intake", with = "String")]
     pub api_key: Option<SecretString>,
+}
+
+/// What a role's ARN looks like in a form; an empty field is none.
+const ROLE_PATTERN: &str = "^(arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]+)?$";
+
+/// What an account logs in with.
+#[derive(Clone, Copy, Debug)]
+pub enum Login<'a> {
+    /// This role, as who the platform says we are.
+    Role(&'a str),
+    /// A key that does not end.
+    Key {
+        /// Its ID.
+        id: &'a str,
+        /// Its secret.
+        secret: &'a SecretString,
+    },
+    /// Nothing.
+    Nothing,
 }
 
 impl ModuleConfiguration {
@@ -54,22 +86,79 @@ impl ModuleConfiguration {
     pub fn read(mut given: Value, secrets: Map<String, Value>) -> Result<Self, ConfigError> {
         check_required::<Self>(MODULE, &given)?;
         let without = Self::put_secrets(&mut given, secrets);
-        if let Some(name) =
-            required(&schema_of::<Self>()).iter().find(|name| without.contains(&name.as_str()))
-        {
-            let problem = format!(
-                "the platform did not hand over the secret `{name}`, and has only a placeholder in its place"
-            );
-            return Err(ConfigError::new(MODULE, problem));
+        let account = read::<Self>(MODULE, given)?.warn_unknown(MODULE);
+        let problem = match account.login() {
+            Login::Role(_) => {
+                if account.key().is_some() {
+                    tracing::info!("the account has a role and an access key: the role is used, not the key");
+                }
+                return Ok(account);
+            }
+            Login::Key { .. } => return Ok(account),
+            Login::Nothing if without.contains(&"aws_secret_access_key") => {
+                "the platform did not hand over the secret `aws_secret_access_key`, and has only a placeholder in its place"
+            }
+            Login::Nothing => {
+                "it has nothing to log in to AWS with: enter either `aws_role_arn`, or both `aws_access_key` and `aws_secret_access_key`"
+            }
+        };
+        Err(ConfigError::new(MODULE, problem))
+    }
+
+    /// What it logs in with. Given a role and a key, the role counts.
+    pub fn login(&self) -> Login<'_> {
+        let key = self.key();
+        match (filled(self.aws_role_arn.as_ref()), key) {
+            (Some(role), _) => Login::Role(role),
+            (None, Some((id, secret))) => Login::Key { id, secret },
+            (None, None) => Login::Nothing,
         }
-        Ok(read::<Self>(MODULE, given)?.warn_unknown(MODULE))
+    }
+
+    /// The ID of its key, and the secret.
+    fn key(&self) -> Option<(&str, &SecretString)> {
+        let is_filled = |secret: &&SecretString| !secret.expose_secret().trim().is_empty();
+        filled(self.aws_access_key.as_ref()).zip(self.aws_secret_access_key.as_ref().filter(is_filled))
+    }
+
+    /// The role that is assumed with the first one, or with the key.
+    pub fn second_role(&self) -> Option<&str> {
+        filled(self.aws_assume_role_arn.as_ref())
+    }
+
+    /// What the second role's trust policy asks for.
+    pub fn external_id(&self) -> Option<&str> {
+        filled(self.aws_external_id.as_ref())
     }
 
     /// Refuses what can be known wrong without asking. A server that stands in for AWS may name its regions and keys as
     /// it likes.
     pub fn check(&self, stands_in: bool) -> Result<(), ConfigError> {
-        let (key, region) = (self.aws_access_key.trim(), self.aws_region_name.trim());
+        let region = self.aws_region_name.trim();
+        let (key, secret) = match self.login() {
+            Login::Key { id, secret } => (id, secret.expose_secret().trim()),
+            Login::Role(_) | Login::Nothing => ("", ""),
+        };
         let wrong = |name, what| ConfigError::new(MODULE, format!("property `{name}` {what}"));
+        for (name, role) in
+            [("aws_role_arn", &self.aws_role_arn), ("aws_assume_role_arn", &self.aws_assume_role_arn)]
+        {
+            if filled(role.as_ref()).is_some_and(|role| !is_role(role)) {
+                let what = "is not the ARN of a role, which looks like arn:aws:iam::111122223333:role/NAME: copy it from the role's page in IAM";
+                return Err(wrong(name, what.to_owned()));
+            }
+        }
+        if let Some(id) = self.external_id() {
+            let is_id = |letter: char| letter.is_ascii_alphanumeric() || "_+=,.@:/-".contains(letter);
+            if self.second_role().is_none() {
+                let what = "is of use with `aws_assume_role_arn` alone: the role that the platform's token is for knows no external ID";
+                return Err(wrong("aws_external_id", what.to_owned()));
+            }
+            if !(2..=1_224).contains(&id.len()) || !id.chars().all(is_id) {
+                let what = "is no external ID: 2 to 1,224 letters, digits and _+=,.@:/-";
+                return Err(wrong("aws_external_id", what.to_owned()));
+            }
+        }
         if key.starts_with("ASIA") {
             let what = "begins with ASIA: it belongs to temporary credentials, which need a session token and soon end; create an access key of an IAM user, which begins with AKIA";
             return Err(wrong("aws_access_key", what.to_owned()));
@@ -85,7 +174,9 @@ impl ModuleConfiguration {
             );
             return Err(wrong("aws_region_name", what));
         }
-        let secret = self.aws_secret_access_key.expose_secret().trim();
+        if matches!(self.login(), Login::Role(_)) {
+            return Ok(());
+        }
         let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if is_id(secret) && secret.starts_with("AKIA") && !key.starts_with("AKIA") {
             return Err(wrong(
@@ -104,6 +195,25 @@ impl ModuleConfiguration {
         }
         Ok(())
     }
+}
+
+/// A property that is there and is not empty.
+fn filled(property: Option<&String>) -> Option<&str> {
+    property.map(|text| text.trim()).filter(|text| !text.is_empty())
+}
+
+/// Whether a text is built like a role's ARN.
+fn is_role(text: &str) -> bool {
+    let Some(("arn", rest)) = text.split_once(':') else { return false };
+    let parts: Vec<&str> = rest.splitn(5, ':').collect();
+    let [partition, "iam", "", account, resource] = parts.as_slice() else { return false };
+    let name = resource.strip_prefix("role/").unwrap_or_default();
+    let is_name = |letter: char| letter.is_ascii_alphanumeric() || "+=,.@_/-".contains(letter);
+    partition.starts_with("aws")
+        && account.len() == 12
+        && account.bytes().all(|byte| byte.is_ascii_digit())
+        && !name.is_empty()
+        && name.chars().all(is_name)
 }
 
 /// Whether a name is built like `eu-west-3` or `us-gov-east-1`. A region that does not exist has no server: its name is
@@ -216,7 +326,7 @@ mod tests {
         }
         let account =
             ModuleConfiguration::read(given(), secrets(json!({"aws_secret_access_key": "s"}))).unwrap();
-        assert_eq!(account.aws_secret_access_key.expose_secret(), "s");
+        assert_eq!(account.aws_secret_access_key.as_ref().unwrap().expose_secret(), "s");
         assert!(account.api_key.is_none());
         let mut configuration = given();
         let without = ModuleConfiguration::put_secrets(&mut configuration, Map::new());

@@ -134,6 +134,20 @@ impl Callback {
         &self.http
     }
 
+    /// The URL of a call of the platform's API, e.g. `v1/me`.
+    pub(super) fn api(&self, path: &str) -> Url {
+        let mut url = self.logs.clone();
+        url.set_query(None);
+        let base = self.logs.path().rsplit_once("/api/").map_or("", |(base, _)| base);
+        url.set_path(&format!("{base}/api/{path}"));
+        url
+    }
+
+    /// The UUID of a run of an action, which its callback names.
+    pub(super) fn run(&self) -> &str {
+        self.callback.path().rsplit('/').nth(1).unwrap_or_default()
+    }
+
     /// The trigger's secrets; tried up to 10 times with waits of 1 to 10 s.
     pub async fn secrets(&self, shutdown: &Shutdown) -> Result<Secrets, CallbackError> {
         let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(10));
@@ -221,7 +235,7 @@ impl Callback {
         retry::until(shutdown, attempt, failed).await
     }
 
-    async fn call(
+    pub(super) async fn call(
         &self,
         method: &Method,
         url: &Url,
@@ -288,7 +302,7 @@ impl Callback {
 }
 
 /// A body on its way to the platform.
-enum Payload<'a> {
+pub(super) enum Payload<'a> {
     Json(&'a Value),
     Rope(&'a Rope),
 }

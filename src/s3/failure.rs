@@ -2,6 +2,7 @@
 
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use crate::aws::role::RoleError;
 use crate::config::is_region;
 use crate::http::{Obstacle, causes, excerpt, quoted};
 
@@ -23,6 +24,8 @@ pub enum S3Failure {
     UnknownKey,
     /// The key belongs to temporary credentials, which are incomplete or at an end.
     TemporaryKey,
+    /// The credentials of the account's role could not be had; what to do.
+    Role(&'static str),
     /// The secret does not belong to the access key.
     WrongSecret,
     /// The policies do not allow the call.
@@ -63,19 +66,20 @@ impl S3Failure {
         let fixed = match self {
             Self::UnknownKey => "check the access key ID of the account: it does not exist or is disabled",
             Self::TemporaryKey => {
-                "enter an access key of an IAM user in the account, which begins with AKIA: this one belongs to temporary credentials, which end"
+                "with a role, it is tried again with new credentials; else enter an access key of an IAM user in the account, which begins with AKIA: this one belongs to temporary credentials, which end"
             }
+            Self::Role(advice) => advice,
             Self::WrongSecret => {
                 "check the secret access key of the account: it does not belong to the access key ID"
             }
             Self::Denied => {
-                "allow s3:ListBucket on the bucket and s3:GetObject on its objects to the account's user"
+                "allow s3:ListBucket on the bucket and s3:GetObject on its objects to the account's user or role"
             }
             Self::Disabled => {
                 "check the bucket's name; if it is right, AWS has closed the bucket or its account: ask AWS's support"
             }
             Self::KmsDenied => {
-                "allow kms:Decrypt on the objects' KMS key to the account's user, and check that it is enabled"
+                "allow kms:Decrypt on the objects' KMS key to the account's user or role, and check that it is enabled"
             }
             Self::KmsGone => {
                 "the objects' KMS key is gone or about to be: cancel its deletion in KMS, or its objects can never be read"
@@ -103,7 +107,7 @@ impl S3Failure {
     /// The cause in a word or two, for a metric.
     pub fn cause(&self) -> &'static str {
         match self {
-            Self::UnknownKey | Self::TemporaryKey | Self::WrongSecret => "credentials",
+            Self::UnknownKey | Self::TemporaryKey | Self::WrongSecret | Self::Role(_) => "credentials",
             Self::Denied | Self::Disabled => "access denied",
             Self::KmsDenied | Self::KmsGone => "kms denied",
             Self::NoBucket => "no bucket",
@@ -200,6 +204,9 @@ impl S3Error {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
+        if let Some(error) = RoleError::in_chain(error) {
+            return Self::new(call, bucket, key, error.to_string(), S3Failure::Role(error.advice()));
+        }
         let Some(response) = error.raw_response() else {
             let (failure, what) = if is_unsent(error) {
                 (S3Failure::Unsendable, "no request can be made")

@@ -9,7 +9,7 @@ use support::s3::{Operation, Rule, Trouble};
 use crate::world::{BUCKET, World};
 
 /// The steps that read the bucket, in their order.
-const READING: [&str; 6] = ["list", "newest", "get", "format", "flow logs", "volume"];
+pub(crate) const READING: [&str; 6] = ["list", "newest", "get", "format", "flow logs", "volume"];
 
 #[tokio::test]
 async fn where_all_is_well_every_step_says_what_was_found() {

@@ -11,4 +11,5 @@ mod aws;
 mod connector;
 mod health;
 mod platform;
+mod role;
 mod world;

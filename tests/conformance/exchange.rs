@@ -68,6 +68,7 @@ impl Recorded {
         for received in &self.requests {
             let body = received.json();
             let what = match received.endpoint {
+                Some(Endpoint::Identity) => "identity".to_owned(),
                 Some(Endpoint::Secrets) => "secrets".to_owned(),
                 Some(Endpoint::Logs) => continue,
                 Some(Endpoint::Events) => {

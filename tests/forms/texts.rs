@@ -118,7 +118,15 @@ fn every_value_is_bounded_where_it_can_be_wrong() {
 #[test]
 fn the_order_is_from_the_needed_to_the_rare() {
     let orders: [&[&str]; 3] = [
-        &["aws_access_key", "aws_secret_access_key", "aws_region_name", "api_key"],
+        &[
+            "aws_region_name",
+            "aws_role_arn",
+            "aws_access_key",
+            "aws_secret_access_key",
+            "aws_assume_role_arn",
+            "aws_external_id",
+            "api_key",
+        ],
         &[
             "bucket_name",
             "prefix",
@@ -130,6 +138,7 @@ fn the_order_is_from_the_needed_to_the_rare() {
             "frequency",
             "chunk_size",
             "late_window_hours",
+            "requester_pays",
         ],
         &[
             "intake_key",

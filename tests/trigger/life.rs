@@ -217,8 +217,8 @@ async fn health_and_metrics_answer_as_the_protocol_says() {
     stop(process).await;
 }
 
-/// Guarantee 10: The customer's bucket is reached with the account's key and region, never with what the
-/// environment holds.
+/// Guarantee 10: The customer's bucket is reached with the account's key or role and region, never with what the environment
+/// holds.
 #[tokio::test]
 async fn only_the_accounts_own_key_and_region_reach_s3() {
     let mut world = World::new().await;
@@ -230,7 +230,7 @@ async fn only_the_accounts_own_key_and_region_reach_s3() {
     for request in world.s3.requests() {
         assert_eq!(request.access_key.as_deref(), Some(crate::world::ACCESS_KEY));
         assert_eq!(request.region.as_deref(), Some("eu-west-3"));
-        assert!(!request.has_session_token);
+        assert!(request.session_token.is_none());
     }
 }
 
@@ -329,4 +329,19 @@ async fn a_poll_that_finds_nothing_costs_a_call_for_a_flow_log_whatever_the_buck
     let calls = world.s3.count(Operation::List) - before;
     stop(process).await;
     assert!(calls <= polls + 6, "{calls} calls in {polls} polls");
+}
+
+#[tokio::test]
+async fn a_bucket_whose_requesters_pay_is_read_if_the_user_says_so() {
+    let mut world = World::new().await;
+    world.s3.let_requesters_pay(BUCKET);
+    let flow_log = world.generator.flow_log("111111111111", "eu-west-3");
+    let process = world.module().start();
+    world.until_logged("error", "s3:ListBucket").await;
+    stop(process).await;
+    world.argument("requester_pays", true);
+    let process = world.start().await;
+    world.put(&flow_log, 5, 10);
+    world.all_arrive(&process).await;
+    stop(process).await;
 }

@@ -83,6 +83,10 @@ impl World {
             .env("AWS_DEFAULT_REGION", "mars-north-1")
             .env("AWS_REGION", "mars-north-1")
             .env("AWS_PROFILE", "platform")
+            .env("AWS_ROLE_ARN", "arn:aws:iam::999999999999:role/platform")
+            .env("AWS_ROLE_SESSION_NAME", "platform")
+            .env("AWS_WEB_IDENTITY_TOKEN_FILE", "/proc/self/environ")
+            .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:9/platform")
     }
 
     /// Starts the trigger and waits until it has looked into the bucket for the first time.

@@ -31,6 +31,7 @@
 
 pub mod clock;
 pub mod flowlogs;
+pub mod identity;
 pub mod intake;
 pub mod library;
 pub mod module;

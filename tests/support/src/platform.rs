@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 
 pub use action::{ActionRun, Outcome};
 
+use crate::identity::Claims;
 use crate::s3::Control;
 use crate::script::{Fault, Script};
 use crate::wire::{self, Listener};
@@ -78,6 +79,8 @@ pub enum Endpoint {
     Logs,
     /// `PATCH url_callback` of an action run.
     Actions,
+    /// `GET …/oidc/token`: who the module is.
+    Identity,
 }
 
 /// A request as it came in, accepted or not.
@@ -91,6 +94,8 @@ pub struct Received {
     pub method: Method,
     /// The path.
     pub path: String,
+    /// What follows `?`.
+    pub query: String,
     /// The headers.
     pub headers: HeaderMap,
     /// The whole body.
@@ -175,7 +180,8 @@ impl Platform {
         let runs = tempfile::Builder::new().prefix("playbook-runs-").tempdir_in(&setup.runs_in);
         let runs = runs.expect("a folder for runs");
         let (accept, accepted) = mpsc::unbounded_channel();
-        let endpoints = [Endpoint::Secrets, Endpoint::Events, Endpoint::Logs, Endpoint::Actions];
+        use Endpoint::{Actions, Events, Identity, Logs, Secrets};
+        let endpoints = [Secrets, Events, Logs, Actions, Identity];
         let shared = Arc::new(Shared {
             setup,
             runs: runs.path().to_owned(),
@@ -272,15 +278,17 @@ async fn receive(State(shared): State<Arc<Shared>>, request: axum::extract::Requ
         return StatusCode::BAD_REQUEST.into_response();
     };
     let path = parts.uri.path().to_owned();
+    let query = parts.uri.query().unwrap_or_default().to_owned();
     let endpoint = match (&parts.method, path.as_str()) {
         (&Method::GET, "/api/secrets/trigger") => Some(Endpoint::Secrets),
+        (&Method::GET, "/api/v1/symphony/oidc/token") => Some(Endpoint::Identity),
         (&Method::POST, "/api/callback/trigger") => Some(Endpoint::Events),
         (&Method::POST, path) if path.starts_with("/api/logs/") => Some(Endpoint::Logs),
         (&Method::PATCH, path) if path.starts_with("/api/callback/action/") => Some(Endpoint::Actions),
         _ => None,
     };
-    let received =
-        Received { at: Timestamp::now(), endpoint, method: parts.method, path, headers: parts.headers, body };
+    let (at, method, headers) = (Timestamp::now(), parts.method, parts.headers);
+    let received = Received { at, endpoint, method, path, query, headers, body };
     shared.received.lock().unwrap().push(received.clone());
     let Some(endpoint) = endpoint else {
         return StatusCode::NOT_FOUND.into_response();
@@ -313,6 +321,10 @@ impl Shared {
                 tokio::task::spawn_blocking(move || self.accept(&received)).await.expect("no panic")
             }
             Endpoint::Logs => self.log(&received),
+            Endpoint::Identity => {
+                let audience = received.query.rsplit("audience=").next().unwrap_or_default();
+                Json(json!({"token": Claims::of_platform(audience).token()})).into_response()
+            }
             Endpoint::Actions => {
                 let id = received.path.rsplit('/').next().unwrap_or_default();
                 let run = self.actions.lock().unwrap().get(id).cloned();

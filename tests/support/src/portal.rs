@@ -1,6 +1,7 @@
 //! A server that gives everybody the same answer, whatever is asked: a login page, or a proxy that lets nothing through.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -14,6 +15,7 @@ pub const LOGIN_PAGE: &str =
 #[derive(Debug)]
 pub struct Portal {
     address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
     accept: AbortHandle,
 }
 
@@ -26,9 +28,11 @@ impl Portal {
             "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n{headers}\r\n{body}",
             body.len()
         );
+        let asked = Arc::<Mutex<Vec<String>>>::default();
+        let noted = Arc::clone(&asked);
         let accept = tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
-                let answer = answer.clone();
+                let (answer, noted) = (answer.clone(), Arc::clone(&noted));
                 tokio::spawn(async move {
                     let mut asked = Vec::new();
                     while !asked.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -37,12 +41,19 @@ impl Portal {
                             Ok(_) => {}
                         }
                     }
+                    let line = String::from_utf8_lossy(&asked);
+                    noted.lock().unwrap().extend(line.split(" HTTP/").next().map(str::to_owned));
                     let _ = stream.write_all(answer.as_bytes()).await;
                     let _ = stream.shutdown().await;
                 });
             }
         });
-        Self { address, accept: accept.abort_handle() }
+        Self { address, asked, accept: accept.abort_handle() }
+    }
+
+    /// What was asked so far: method and path, or for a proxy `CONNECT host:port`.
+    pub fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
     }
 
     /// Where it listens, without a slash at the end.

@@ -47,8 +47,9 @@ async fn receive(
     let Ok(body) = to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
+    let query = parts.uri.query().unwrap_or_default().to_owned();
     let (path, method, headers) = (parts.uri.path().to_owned(), parts.method, parts.headers);
-    let request = Received { at: Timestamp::now(), endpoint: None, method, path, headers, body };
+    let request = Received { at: Timestamp::now(), endpoint: None, method, path, query, headers, body };
     received.lock().unwrap().push(request);
     Json(json!({})).into_response()
 }

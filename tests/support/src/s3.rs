@@ -8,6 +8,7 @@
 mod operations;
 mod request;
 mod rules;
+mod sessions;
 mod store;
 mod sts;
 
@@ -24,6 +25,7 @@ use s3s::{Body, S3Result, s3_error};
 
 pub use request::{Operation, Request};
 pub use rules::{Rule, Trouble};
+pub use sessions::{Role, Sessions, Trust};
 pub use store::Object;
 pub use sts::ACCOUNT;
 
@@ -44,6 +46,7 @@ pub struct Control {
     clock: Clock,
     requests: Arc<Mutex<Vec<Request>>>,
     rules: Arc<Mutex<Vec<Rule>>>,
+    sessions: Sessions,
 }
 
 impl Server {
@@ -56,8 +59,9 @@ impl Server {
         builder.set_auth(Account {
             access_key: access_key.to_owned(),
             secret_access_key: SecretKey::from(secret_access_key),
+            sessions: control.sessions.clone(),
         });
-        builder.set_route(sts::CallerIdentity);
+        builder.set_route(sts::Route(control.sessions.clone()));
         let service = builder.build();
         let handler = {
             let control = control.clone();
@@ -77,10 +81,11 @@ impl Server {
     }
 }
 
-/// The one account whose signatures are good.
+/// Whose signatures are good: those of one account, and of the sessions.
 struct Account {
     access_key: String,
     secret_access_key: SecretKey,
+    sessions: Sessions,
 }
 
 #[async_trait::async_trait]
@@ -89,16 +94,21 @@ impl S3Auth for Account {
         if access_key == self.access_key {
             return Ok(self.secret_access_key.clone());
         }
-        Err(s3_error!(
-            InvalidAccessKeyId,
-            "The AWS Access Key Id you provided does not exist in our records."
-        ))
+        self.sessions.secret(access_key).ok_or_else(|| {
+            s3_error!(InvalidAccessKeyId, "The AWS Access Key Id you provided does not exist in our records.")
+        })
     }
 }
 
 async fn answer(service: S3Service, control: Control, incoming: hyper::Request<Incoming>) -> Response<Body> {
     let request = Request::read(incoming.method(), incoming.uri(), incoming.headers());
-    let trouble = control.trouble(&request);
+    let trouble = control.trouble(&request).or_else(|| {
+        if control.is_unpaid(&request) {
+            return Some(Trouble::ErrorSaying(403, "AccessDenied", "Access Denied"));
+        }
+        let (code, message) = control.sessions.fault(&request)?;
+        Some(Trouble::ErrorSaying(400, code, message))
+    });
     let is_of_s3 = !matches!(trouble, Some(Trouble::Page(..)));
     let number = control.note(request.clone());
     let usual = async {
@@ -135,6 +145,11 @@ impl Control {
     /// Moves a bucket to a region: requests signed for another one are redirected (301 `PermanentRedirect`).
     pub fn set_region(&self, bucket: &str, region: &str) {
         self.bucket(bucket, |bucket| bucket.region = Some(region.to_owned()));
+    }
+
+    /// From now on whoever calls a bucket pays for it, and is refused without being willing to.
+    pub fn let_requesters_pay(&self, bucket: &str) {
+        self.bucket(bucket, |bucket| bucket.requester_pays = true);
     }
 
     /// Writes an object, now by the server's clock.
@@ -178,6 +193,11 @@ impl Control {
         &self.clock
     }
 
+    /// The roles that can be assumed, and who did.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// From now on requests that meet `rule` go wrong as it says; the rule that was added first wins.
     pub fn add_rule(&self, rule: Rule) {
         self.rules.lock().unwrap().push(rule);
@@ -213,6 +233,12 @@ impl Control {
         let region = store.buckets.get(&request.bucket)?.region.as_ref()?;
         let elsewhere = request.region.as_ref().is_some_and(|signed| signed != region);
         (elsewhere && request.operation != Operation::BucketLocation).then(|| region.clone())
+    }
+
+    /// Whether somebody must pay for the request and does not say to.
+    fn is_unpaid(&self, request: &Request) -> bool {
+        let store = self.store.read().unwrap();
+        !request.pays && store.buckets.get(&request.bucket).is_some_and(|bucket| bucket.requester_pays)
     }
 
     fn note(&self, request: Request) -> usize {

@@ -176,7 +176,7 @@ impl Lister {
                     cause,
                     "a folder cannot be listed and nothing in it is delivered, the others go on; if it holds flow \
                      logs, allow s3:ListBucket on arn:aws:s3:::{bucket} with the prefix {folder}* to the account's \
-                     user; else set a prefix that leaves it out"
+                     user or role; else set a prefix that leaves it out"
                 ),
                 _ => tracing::warn!(
                     folder,

@@ -45,8 +45,10 @@ pub struct Request {
     pub access_key: Option<String>,
     /// The region it was signed for.
     pub region: Option<String>,
-    /// Whether it carried a session token, as temporary credentials do.
-    pub has_session_token: bool,
+    /// The session token that it carried, as temporary credentials have one.
+    pub session_token: Option<String>,
+    /// Whether whoever signed it is willing to pay for it.
+    pub pays: bool,
     /// The status it was answered with; 0 while it is under way, or when no answer was sent.
     pub status: u16,
 }
@@ -90,7 +92,11 @@ impl Request {
             query,
             access_key,
             region,
-            has_session_token: headers.contains_key("x-amz-security-token"),
+            session_token: headers
+                .get("x-amz-security-token")
+                .and_then(|token| token.to_str().ok())
+                .map(str::to_owned),
+            pays: headers.get("x-amz-request-payer").is_some_and(|payer| payer == "requester"),
             status: 0,
         }
     }
