@@ -7,7 +7,8 @@ use std::ops::ControlFlow;
 
 use aws_flowlogs::action::arguments::Arguments;
 use aws_flowlogs::action::events::{Event, EventReader, Form, Input, Rejects};
-use aws_flowlogs::config::{self, ModuleConfiguration, TriggerConfiguration};
+use aws_flowlogs::config::connector::ConnectorConfiguration;
+use aws_flowlogs::config::{ModuleConfiguration, TriggerConfiguration};
 use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::source::listing::checkpoint::{Change, Checkpoint, Origin};
 use aws_flowlogs::source::listing::journal::{seal, unseal};
@@ -131,18 +132,30 @@ pub fn state(input: &[u8]) {
 
 /// A value of the platform, as every configuration that may be made of it.
 ///
-/// What cannot be used is refused without a word of it: it may be a secret.
+/// What cannot be used is refused without a word of it, which may be a secret; but the names of a bucket, a prefix and a region
+/// may be quoted.
 pub fn values(input: &[u8]) {
     const SECRET: &str = "hush-9b1c";
+    const QUOTED: [&str; 5] = ["bucket", "bucket_name", "prefix", "prefix_filter", "aws_region_name"];
     let text = String::from_utf8_lossy(input).replace("SECRET", SECRET);
     let values = Values::new("/nowhere", HashMap::from([("A".to_owned(), text)]));
     let said = match values.required_json("a") {
         Err(error) => error.to_string(),
-        Ok(json) => {
-            let account = config::read::<ModuleConfiguration>(config::MODULE, json.clone());
+        Ok(mut json) => {
+            for name in QUOTED {
+                if let Some(Value::String(text)) = json.get_mut(name) {
+                    *text = text.replace(SECRET, "name");
+                }
+            }
+            let secret = json.get("aws_secret_access_key").cloned();
+            let secrets =
+                secret.map(|secret| ("aws_secret_access_key".to_owned(), secret)).into_iter().collect();
+            let account = ModuleConfiguration::read(json.clone(), secrets);
+            let account = account.and_then(|account| account.check(false));
             let trigger = TriggerConfiguration::read(json.clone());
+            let connector = ConnectorConfiguration::read(json.clone(), None);
             let action = Arguments::read(json);
-            [account.err(), trigger.err(), action.err()]
+            [account.err(), trigger.err(), connector.err(), action.err()]
                 .into_iter()
                 .flatten()
                 .map(|error| error.to_string())
