@@ -74,9 +74,9 @@ struct Aws {
 }
 
 impl Aws {
-    fn start(rights: &Value, objects: &Path) -> Self {
+    fn start(trust: &Value, rights: &Value, objects: &Path) -> Self {
         let given = json!({
-            "name": "SekoiaIOConnectorRole", "trust": policies()["cloudformation"]["trust"], "rights": rights,
+            "name": "SekoiaIOConnectorRole", "trust": trust, "rights": rights,
             "bucket": "acme-flow-logs",
         });
         let mut process = python()
@@ -113,42 +113,54 @@ async fn a_role_of_the_template_reads_the_bucket_and_needs_each_of_its_rights() 
     let file = objects.path().join(&object.key);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, object.body()).unwrap();
-    let rights = policies()["cloudformation"]["role"].clone();
-    for (left_out, told) in [(None, ""), (Some(0), "s3:ListBucket"), (Some(1), "s3:GetObject")] {
-        let mut rights = rights.clone();
-        if let Some(left_out) = left_out {
-            rights["Statement"].as_array_mut().unwrap().remove(left_out);
-        }
-        let aws = Aws::start(&rights, objects.path());
-        let storage = tempfile::tempdir().unwrap();
-        let mut setup = Setup::new(storage.path());
-        setup.token = TOKEN.to_owned();
-        let platform = Platform::start(setup).await;
-        let arguments = json!({
-            "bucket_name": "acme-flow-logs", "prefix": "AWSLogs/111122223333/vpcflowlogs/",
-            "start_from": "beginning", "frequency": 1,
-        });
-        let mut process = Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), "fetch_flowlogs")
-            .value(
-                "module_configuration",
-                json!({ "aws_role_arn": aws.role, "aws_region_name": "eu-west-3" }),
-            )
-            .value("trigger_configuration", arguments)
-            .value("trigger_configuration_uuid", "1d6f0e8a-2b3c-4d5e-9f60-718293a4b5c6")
-            .value("token", TOKEN)
-            .value("url_callback", platform.url_callback())
-            .value("liveness_port", support::free_port())
-            .value("metrics_port", support::free_port())
-            .storage(storage.path())
-            .aws_endpoint(&aws.url)
-            .start();
-        let came = || match left_out {
-            None => platform.records() == object.records,
-            Some(_) => process.stderr().text().contains(told),
-        };
-        assert!(eventually(PATIENCE, came).await, "{}", process.stderr().text());
-        assert_eq!(platform.records().is_empty(), left_out.is_some());
-        assert_eq!(platform.received_at(Endpoint::Identity).len(), 1);
-        process.stop(PATIENCE).await;
+    let told = policies();
+    let (all, trust) = (&told["cloudformation"]["role"], &told["cloudformation"]["trust"]);
+    let objects = (objects.path(), object.records.as_slice());
+    tokio::join!(
+        reads(all, None, trust, objects, ""),
+        reads(all, Some(0), trust, objects, "s3:ListBucket"),
+        reads(all, Some(1), trust, objects, "s3:GetObject"),
+    );
+}
+
+/// A trigger with these rights but one delivers the records of the objects, or tells which right it lacks.
+async fn reads(
+    rights: &Value,
+    left_out: Option<usize>,
+    trust: &Value,
+    (objects, records): (&Path, &[String]),
+    told: &str,
+) {
+    let mut rights = rights.clone();
+    if let Some(left_out) = left_out {
+        rights["Statement"].as_array_mut().unwrap().remove(left_out);
     }
+    let aws = Aws::start(trust, &rights, objects);
+    let storage = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(storage.path());
+    setup.token = TOKEN.to_owned();
+    let platform = Platform::start(setup).await;
+    let arguments = json!({
+        "bucket_name": "acme-flow-logs", "prefix": "AWSLogs/111122223333/vpcflowlogs/",
+        "start_from": "beginning", "frequency": 1,
+    });
+    let mut process = Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), "fetch_flowlogs")
+        .value("module_configuration", json!({ "aws_role_arn": aws.role, "aws_region_name": "eu-west-3" }))
+        .value("trigger_configuration", arguments)
+        .value("trigger_configuration_uuid", "1d6f0e8a-2b3c-4d5e-9f60-718293a4b5c6")
+        .value("token", TOKEN)
+        .value("url_callback", platform.url_callback())
+        .value("liveness_port", support::free_port())
+        .value("metrics_port", support::free_port())
+        .storage(storage.path())
+        .aws_endpoint(&aws.url)
+        .start();
+    let came = || match left_out {
+        None => platform.records() == records,
+        Some(_) => process.stderr().text().contains(told),
+    };
+    assert!(eventually(PATIENCE, came).await, "{}", process.stderr().text());
+    assert_eq!(platform.records().is_empty(), left_out.is_some());
+    assert_eq!(platform.received_at(Endpoint::Identity).len(), 1);
+    process.stop(PATIENCE).await;
 }
