@@ -68,7 +68,7 @@ fn batch(bencher: Bencher) {
                 linger: None,
             });
             for (object, blocks) in objects.iter().zip(blocks) {
-                let mut cursor = Cursor::new(object.clone(), 0);
+                let mut cursor = Cursor::new(None, object.clone(), 0);
                 for mut block in blocks {
                     cursor.end = block.end();
                     batch.take(&mut cursor, &mut block);

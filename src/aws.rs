@@ -35,6 +35,7 @@ pub struct Aws {
     config: SdkConfig,
     sts_endpoint: Option<String>,
     s3_endpoint: Option<String>,
+    sqs_endpoint: Option<String>,
     session: Option<Arc<Session>>,
 }
 
@@ -46,11 +47,12 @@ impl Aws {
         identity: Option<Identity>,
     ) -> Result<Self, ValueError> {
         let (s3_endpoint, sts_endpoint) = (endpoint(values, "s3")?, endpoint(values, "sts")?);
+        let sqs_endpoint = endpoint(values, "sqs")?;
         let config = SdkConfig::builder()
             .region(Region::new(account.aws_region_name.trim().to_owned()))
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .build();
-        let mut aws = Self { config, sts_endpoint, s3_endpoint, session: None };
+        let mut aws = Self { config, sts_endpoint, s3_endpoint, sqs_endpoint, session: None };
         let key = match account.login() {
             Login::Key { id, secret } => {
                 Some(Credentials::new(id, secret.expose_secret().trim(), None, None, "module configuration"))
@@ -90,6 +92,16 @@ impl Aws {
             .timeout_config(time_limits(None, Some(STS_CALL)));
         config.set_endpoint_url(self.sts_endpoint.clone());
         config
+    }
+
+    /// What a client of SQS is built from, in a region or that of the account.
+    pub fn sqs(&self, region: Option<&str>) -> aws_sdk_sqs::config::Builder {
+        let mut config = aws_sdk_sqs::config::Builder::from(&self.config);
+        if let Some(region) = region {
+            config.set_region(Some(Region::new(region.to_owned())));
+        }
+        config.set_endpoint_url(self.sqs_endpoint.clone());
+        config.behavior_version(BehaviorVersion::latest())
     }
 
     /// The host or URL of STS, as it may be shown.

@@ -16,6 +16,7 @@ mod account;
 mod bucket;
 pub mod connector;
 mod prefix;
+pub mod queue;
 mod records;
 mod schema;
 
@@ -35,23 +36,8 @@ pub struct TriggerArguments {
     #[schemars(title = "Start from")]
     #[schemars(extend("pattern" = START_FROM, "examples" = ["now", "beginning", "2026-11-01T00:00:00Z"]))]
     pub start_from: String,
-    /// Leave out traffic between private addresses, e.g. from 10.0.0.5 to 10.0.1.7: it is never sent then; it is often most of the traffic
-    #[serde(default)]
-    #[schemars(title = "Leave out internal traffic")]
-    pub exclude_internal_traffic: bool,
-    /// Which traffic to send: ACCEPT (what was let through), REJECT (what was not), or both
-    #[serde(default = "default_actions")]
-    #[schemars(title = "Accepted and rejected traffic", extend("items" = {"type": "string", "enum": records::ACTIONS}))]
-    #[schemars(extend("minItems" = 1, "uniqueItems" = true, "examples" = [["REJECT"]]))]
-    pub actions: Vec<String>,
-    /// Leave out records that only say that there was no traffic, i.e. those with the log status NODATA
-    #[serde(default)]
-    #[schemars(title = "Leave out empty intervals")]
-    pub exclude_no_data: bool,
-    /// How records are sent: auto (the line as AWS wrote it where the intake understands it, otherwise JSON), raw (always the line) or json (always JSON)
-    #[serde(default = "default_record_format")]
-    #[schemars(title = "Form of the records", extend("enum" = records::FORMATS))]
-    pub record_format: String,
+    #[serde(flatten)]
+    records: records::RecordArguments,
     /// How many seconds from one look for new objects to the next, e.g. 300: AWS writes every 5 to 10 minutes; each look costs a LIST call or two for each account and region
     #[serde(default = "default_frequency")]
     #[schemars(title = "Seconds between polls", range(min = 1, max = 86_400), extend("examples" = [300]))]
@@ -89,14 +75,6 @@ fn default_chunk_size() -> u32 {
 fn default_late_window_hours() -> u32 {
     // AWS delivers within 10 minutes as a rule and makes up for what it could not deliver within hours.
     24
-}
-
-fn default_record_format() -> String {
-    "auto".to_owned()
-}
-
-fn default_actions() -> Vec<String> {
-    records::ACTIONS.map(str::to_owned).into()
 }
 
 /// The trigger's arguments, as the trigger uses them.
@@ -197,8 +175,8 @@ impl TriggerConfiguration {
         prefix::check(&arguments.prefix)?;
         Ok(Self {
             bucket: bucket::read(&arguments.bucket_name)?,
-            record_format: records::format(&arguments.record_format)?,
-            filter: records::filter(&arguments)?,
+            record_format: records::format(&arguments.records)?,
+            filter: records::filter(&arguments.records)?,
             prefix: arguments.prefix,
             requester_pays: arguments.requester_pays,
             start_from: StartFrom::read(&arguments.start_from)?,

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::aws::Aws;
 use crate::config::connector::ConnectorConfiguration;
-use crate::config::{CONNECTOR, ConfigError, TriggerConfiguration};
+use crate::config::{CONNECTOR, ConfigError, ModuleConfiguration};
 use crate::context::Context;
 use crate::intake::client::Client;
 use crate::platform::logs::LogQueue;
@@ -14,8 +17,8 @@ use crate::platform::values::{ValueError, Values};
 use crate::s3::Bucket;
 use crate::shutdown::{Shutdown, Stopped};
 use crate::sink::intake::{Intake, Requests};
-use crate::source::listing::owner;
 use crate::source::listing::presence::Instance;
+use crate::source::listing::{owner, preflight};
 use crate::start::{self, Configuration, StartError, Started};
 
 /// Names a connector to which the platform gives no UUID: it is not the trigger to which it gives none.
@@ -24,7 +27,8 @@ const UNNAMED: Uuid = Uuid::from_u128(0x5d0a_94f1_8c3e_4b57_a1d2_6e8f_03b7_c9d4)
 /// Runs the connector until the shutdown signal comes.
 pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
     let work = |started: Started<ConnectorConfiguration>| {
-        let Started { configuration, bucket, callback, context, instance } = started;
+        let Started { configuration, aws, callback, context, instance } = started;
+        let bucket = Bucket::new(&aws, &configuration.listing, context.metrics.clone());
         let intake = &configuration.intake;
         let client = Client::new(callback.http().clone(), intake.batch_url.clone(), &intake.intake_key);
         collect(configuration, bucket, Arc::new(client), context, instance)
@@ -49,10 +53,8 @@ pub async fn collect(
 impl Configuration for ConnectorConfiguration {
     const NAME: &'static str = CONNECTOR;
 
-    /// A connector that is used as a trigger has its configuration there.
     fn value(values: &Values) -> Result<&'static str, ValueError> {
-        let own = values.text("connector_configuration")?;
-        Ok(own.map_or("trigger_configuration", |_| "connector_configuration"))
+        value(values)
     }
 
     fn uuid(values: &Values) -> Result<Option<Uuid>, ValueError> {
@@ -61,12 +63,26 @@ impl Configuration for ConnectorConfiguration {
     }
 
     fn read(given: Value, values: &Values) -> Result<Self, ConfigError> {
-        let intake_url =
-            values.text("intake_url").map_err(|error| ConfigError::new(CONNECTOR, error.to_string()))?;
-        Self::read(given, intake_url)
+        Self::read(given, intake_url(values)?)
     }
 
-    fn listing(&self) -> &TriggerConfiguration {
-        &self.listing
+    fn problem<'a>(
+        &'a self,
+        account: &'a ModuleConfiguration,
+        aws: &'a Aws,
+        context: &'a Context,
+    ) -> BoxFuture<'a, Result<Option<ConfigError>, Stopped>> {
+        preflight::problem(account, &self.listing, aws, context).boxed()
     }
+}
+
+/// The platform's value that has a connector's arguments. One that is used as a trigger has them there.
+pub fn value(values: &Values) -> Result<&'static str, ValueError> {
+    let own = values.text("connector_configuration")?;
+    Ok(own.map_or("trigger_configuration", |_| "connector_configuration"))
+}
+
+/// The intake of the platform's region, as the platform names it.
+pub fn intake_url(values: &Values) -> Result<Option<String>, ConfigError> {
+    values.text("intake_url").map_err(|error| ConfigError::new(CONNECTOR, error.to_string()))
 }

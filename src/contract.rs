@@ -14,12 +14,16 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::layout::name::Day;
-use crate::s3::{Object, S3Error, S3Failure};
+use crate::s3::{Bucket, Object, S3Error, S3Failure};
 use crate::shutdown::Stopped;
 
 /// An object that is to be delivered.
 #[derive(Debug)]
 pub struct Claim {
+    /// The bucket that it is in.
+    pub bucket: Bucket,
+    /// Whether its source has objects of several buckets, so that a key alone does not name one.
+    pub is_of_many: bool,
     /// The object.
     pub object: Object,
     /// How many of its records were delivered before.
@@ -39,9 +43,14 @@ pub trait Watch: std::fmt::Debug + Send + Sync {
 }
 
 impl Claim {
-    /// All of an object.
-    pub fn whole(object: Object) -> Self {
-        Self { object, from: 0, watch: None }
+    /// All of an object in the one bucket that there is.
+    pub fn whole(bucket: &Bucket, object: Object) -> Self {
+        Self { bucket: bucket.clone(), is_of_many: false, object, from: 0, watch: None }
+    }
+
+    /// The name of its bucket, where that is needed beside the key.
+    pub fn bucket_name(&self) -> Option<Arc<str>> {
+        self.is_of_many.then(|| self.bucket.name().into())
     }
 }
 
@@ -113,6 +122,9 @@ pub enum Verdict {
 /// a filter is changed while the object is delivered in part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cover {
+    /// The bucket that it is in, where a source has several. Such a source stores no covers.
+    #[serde(skip)]
+    pub bucket: Option<Arc<str>>,
     /// The object's key.
     pub key: String,
     /// The day on which S3 took the object; version 0.1.0 noted the day in its name.
@@ -130,9 +142,9 @@ pub struct Cover {
 
 impl Cover {
     /// A stretch of an object.
-    pub fn new(object: &Object, from: u64, to: u64, whole: bool) -> Self {
+    pub fn new(bucket: Option<Arc<str>>, object: &Object, from: u64, to: u64, whole: bool) -> Self {
         let (key, day) = (object.key.clone(), Day::of(object.last_modified));
-        Self { key, day, from, to, whole, etag: object.etag.clone() }
+        Self { bucket, key, day, from, to, whole, etag: object.etag.clone() }
     }
 }
 

@@ -10,7 +10,7 @@ use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::platform::{error_reports, health};
 use aws_flowlogs::shutdown::{self, Shutdown};
 use aws_flowlogs::stdout::print;
-use aws_flowlogs::{action, check, connector, manifest, trigger, validate};
+use aws_flowlogs::{action, check, connector, manifest, queued, trigger, validate};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -39,6 +39,15 @@ enum Command {
     /// The connector: watch a bucket and send the records to an intake
     #[command(name = "collect_flowlogs", visible_alias = "aws_s3_no_sqs_trigger")]
     CollectFlowlogs,
+    /// The trigger: take the names of objects from a queue and start a playbook run for each batch of records
+    #[command(name = "fetch_queued_flowlogs")]
+    FetchQueuedFlowlogs,
+    /// The connector: take the names of objects from a queue and send the records to an intake
+    #[command(
+        name = "collect_queued_flowlogs",
+        visible_aliases = ["aws_s3_flowlogs_trigger", "aws_s3_flowlogs_parquet_records_trigger"]
+    )]
+    CollectQueuedFlowlogs,
     /// The action: send the events of a run to the intake
     #[command(name = "push_events", visible_alias = "push-events-to-intake")]
     PushEvents,
@@ -70,6 +79,8 @@ impl Command {
         match self {
             Self::FetchFlowlogs => (manifest::TRIGGER_COMMAND, Some("trigger")),
             Self::CollectFlowlogs => (manifest::CONNECTOR_COMMAND, Some("connector")),
+            Self::FetchQueuedFlowlogs => (manifest::QUEUED_TRIGGER_COMMAND, Some("trigger")),
+            Self::CollectQueuedFlowlogs => (manifest::QUEUED_CONNECTOR_COMMAND, Some("connector")),
             Self::PushEvents => (manifest::ACTION_COMMAND, Some("action")),
             Self::ValidateModuleConfiguration => ("validate_module_configuration", None),
             Self::Check { .. } => ("check", None),
@@ -158,6 +169,8 @@ async fn run(
     match command {
         Command::FetchFlowlogs => trigger::run(values, logs, shutdown).await?,
         Command::CollectFlowlogs => connector::run(values, logs, shutdown).await?,
+        Command::FetchQueuedFlowlogs => queued::run_trigger(values, logs, shutdown).await?,
+        Command::CollectQueuedFlowlogs => queued::run_connector(values, logs, shutdown).await?,
         Command::PushEvents => action::run(values, &logs, shutdown).await?,
         Command::ValidateModuleConfiguration => validate::run(values, &logs, shutdown).await?,
         Command::Check { json } => check::run(values, *json, shutdown).await?,

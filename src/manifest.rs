@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::action::arguments::PushArguments;
 use crate::action::results::PushResults;
 use crate::config::connector::ConnectorArguments;
+use crate::config::queue::{QueueArguments, QueuedConnectorArguments};
 use crate::config::{ModuleConfiguration, TriggerArguments, schema_of};
 
 mod tables;
@@ -24,6 +25,10 @@ pub const TRIGGER_UUID: &str = "2f2b27da-31b2-4c3d-9942-9bd9fe1bc2c9";
 pub const ACTION_UUID: &str = "c171f895-df48-4af2-ab76-db482d7c550e";
 /// The connector's. Published: it never changes.
 pub const CONNECTOR_UUID: &str = "7c1f0e52-96ab-4f0d-8d13-52b0a7e4c6f9";
+/// Those of the trigger and of the connector that read a queue. Published: they never change.
+pub const QUEUED_TRIGGER_UUID: &str = "0b8d2c5e-7f41-4c9a-b6e3-2d58a1f07c94";
+/// See [`QUEUED_TRIGGER_UUID`].
+pub const QUEUED_CONNECTOR_UUID: &str = "a4e7f610-3d92-4b58-8c1f-96d0e2b7534a";
 /// The playbook template's. Published: it never changes.
 pub const TEMPLATE_UUID: &str = "d3a3babd-babd-4031-bc65-10ac119e4a3a";
 
@@ -31,6 +36,10 @@ pub const TEMPLATE_UUID: &str = "d3a3babd-babd-4031-bc65-10ac119e4a3a";
 pub const TRIGGER_COMMAND: &str = "fetch_flowlogs";
 /// The command that the platform starts for the connector.
 pub const CONNECTOR_COMMAND: &str = "collect_flowlogs";
+/// The command that the platform starts for the trigger that reads a queue.
+pub const QUEUED_TRIGGER_COMMAND: &str = "fetch_queued_flowlogs";
+/// The command that the platform starts for the connector that reads a queue.
+pub const QUEUED_CONNECTOR_COMMAND: &str = "collect_queued_flowlogs";
 /// The command that the platform starts for a run of the action.
 pub const ACTION_COMMAND: &str = "push_events";
 
@@ -40,6 +49,8 @@ const LOGO: &[u8] = include_bytes!("../logo.svg");
 pub const MODULE_NAME: &str = "AWS VPC Flow Logs";
 const TRIGGER_NAME: &str = "Fetch VPC Flow Logs";
 const CONNECTOR_NAME: &str = "Collect VPC Flow Logs";
+const QUEUED_TRIGGER_NAME: &str = "Fetch VPC Flow Logs from a queue";
+const QUEUED_CONNECTOR_NAME: &str = "Collect VPC Flow Logs from a queue";
 const ACTION_NAME: &str = "Push events to intake";
 
 /// What a playbook run gets from the trigger. Only its schema is used: a run gets the file's name.
@@ -60,15 +71,19 @@ pub const PAGES: [&str; 2] = ["README.md", "docs/user.md"];
 
 /// Every generated file: its path in the repository, and its text.
 pub fn all() -> Vec<(&'static str, String)> {
+    files().into_iter().map(|(name, value)| (name, format!("{value:#}\n"))).collect()
+}
+
+fn files() -> [(&'static str, Value); 7] {
     [
         ("manifest.json", module()),
         ("trigger_fetch_flowlogs.json", trigger()),
         ("connector_s3_flowlogs.json", connector()),
+        ("trigger_fetch_queued_flowlogs.json", queued_trigger()),
+        ("connector_sqs_flowlogs.json", queued_connector()),
         ("action_push_events.json", action()),
         ("templates/aws-flowlogs.json", template()),
     ]
-    .map(|(name, value)| (name, format!("{value:#}\n")))
-    .into()
 }
 
 /// The command `manifests`. Without a folder, the text is every file under its name, as one JSON object. With one, the
@@ -78,11 +93,8 @@ pub fn all() -> Vec<(&'static str, String)> {
 /// When a file cannot be read or written; the message names it.
 pub fn run(write: Option<&Path>) -> io::Result<String> {
     let Some(folder) = write else {
-        let files: Map<String, Value> = [module(), trigger(), connector(), action(), template()]
-            .into_iter()
-            .zip(all())
-            .map(|(value, (name, _))| (name.to_owned(), value))
-            .collect();
+        let files: Map<String, Value> =
+            files().into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         return Ok(format!("{:#}\n", Value::Object(files)));
     };
     let mut written = String::new();
@@ -114,6 +126,8 @@ pub fn with_tables(page: &str) -> String {
         ("account", tables::of(&form::<ModuleConfiguration>(), &ModuleConfiguration::SECRETS)),
         ("trigger", tables::of(&form::<TriggerArguments>(), &[])),
         ("connector", tables::of(&form::<ConnectorArguments>(), &[])),
+        ("queue", tables::of(&form::<QueueArguments>(), &[])),
+        ("queued connector", tables::of(&form::<QueuedConnectorArguments>(), &[])),
         ("action", tables::of(&form::<PushArguments>(), &[])),
         ("results", tables::of(&form::<PushResults>(), &[])),
     ];
@@ -147,6 +161,7 @@ fn trigger() -> Value {
         "name": TRIGGER_NAME,
         "description": "Fetch the records of new VPC Flow Logs from an S3 bucket, and start a run of the playbook for each batch of them",
         "docker_parameters": TRIGGER_COMMAND,
+        "labels": labels(false),
         "arguments": with_draft(form::<TriggerArguments>()),
         "results": with_draft(form::<TriggerResults>()),
     })
@@ -158,8 +173,37 @@ fn connector() -> Value {
         "name": CONNECTOR_NAME,
         "description": "Fetch the records of new VPC Flow Logs from an S3 bucket, and send them to the intake",
         "docker_parameters": CONNECTOR_COMMAND,
+        "labels": labels(false),
         "arguments": with_draft(form::<ConnectorArguments>()),
     })
+}
+
+fn queued_trigger() -> Value {
+    json!({
+        "uuid": QUEUED_TRIGGER_UUID,
+        "name": QUEUED_TRIGGER_NAME,
+        "description": "Fetch the records of VPC Flow Logs that an SQS queue announces, and start a run of the playbook for each batch of them",
+        "docker_parameters": QUEUED_TRIGGER_COMMAND,
+        "labels": labels(true),
+        "arguments": with_draft(form::<QueueArguments>()),
+        "results": with_draft(form::<TriggerResults>()),
+    })
+}
+
+fn queued_connector() -> Value {
+    json!({
+        "uuid": QUEUED_CONNECTOR_UUID,
+        "name": QUEUED_CONNECTOR_NAME,
+        "description": "Fetch the records of VPC Flow Logs that an SQS queue announces, and send them to the intake",
+        "docker_parameters": QUEUED_CONNECTOR_COMMAND,
+        "labels": labels(true),
+        "arguments": with_draft(form::<QueuedConnectorArguments>()),
+    })
+}
+
+/// Whether several replicas share the work.
+fn labels(scales_horizontally: bool) -> Value {
+    json!({"scalable_horizontally": scales_horizontally, "scalable_vertically": true})
 }
 
 fn action() -> Value {

@@ -21,15 +21,15 @@ pub struct Observer {
     metrics: Metrics,
     progress: Progress,
     summary: Arc<Mutex<Summary>>,
-    /// Knows the time by S3's clock.
-    clock: Bucket,
+    /// Knows the time by S3's clock, where there is one bucket.
+    clock: Option<Bucket>,
 }
 
 impl Observer {
-    /// Observes a run that reads from `bucket`.
-    pub fn new(bucket: &Bucket, metrics: &Metrics) -> Self {
+    /// Observes a run that reads from `bucket`, or from several.
+    pub fn new(bucket: Option<&Bucket>, metrics: &Metrics) -> Self {
         let progress = Progress::new(metrics.clone());
-        Self { metrics: metrics.clone(), progress, summary: Arc::default(), clock: bucket.clone() }
+        Self { metrics: metrics.clone(), progress, summary: Arc::default(), clock: bucket.cloned() }
     }
 
     /// A round begins. What waits is found again, but for what the source `holds` back.
@@ -90,7 +90,8 @@ impl Observer {
         self.covered(covers);
         self.summary().delivered(records);
         if let Some(newest) = newest {
-            let lag_seconds = self.clock.now().duration_since(newest).as_secs_f64();
+            let now = self.clock.as_ref().map_or_else(Timestamp::now, Bucket::now);
+            let lag_seconds = now.duration_since(newest).as_secs_f64();
             self.metrics.lag_seconds.set(lag_seconds.max(0.0));
         }
     }

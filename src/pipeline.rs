@@ -29,7 +29,6 @@ use crate::context::Context;
 use crate::contract::{Claim, FetchError, Limits, Verdict};
 use crate::observe::Observer;
 use crate::observe::summary::LeftOut;
-use crate::s3::Bucket;
 use crate::shutdown::Stopped;
 use crate::sink::{Receipt, Sink};
 use crate::source::{Interrupted, Round, Source};
@@ -61,18 +60,24 @@ struct Landed {
 }
 
 impl Pipeline {
-    /// Reads the objects of `bucket` that `source` names, and delivers what `decoder` makes of them to `sink`.
+    /// Reads the objects that `source` names, and delivers what `decoder` makes of them to `sink`.
     pub fn new(
-        bucket: &Bucket,
         decoder: Decoder,
         source: Arc<dyn Source>,
         sink: Arc<dyn Sink>,
         observer: Observer,
         context: Context,
     ) -> Self {
-        let (limits, opener) = (sink.limits(), Opener::new(bucket.clone(), decoder));
+        let (limits, opener) = (sink.limits(), Opener::new(decoder));
         let (in_flight, committed) = (FuturesOrdered::new(), Vec::new());
         Self { source, sink, limits, opener, observer, context, in_flight, committed }
+    }
+
+    /// The same, with batches that wait no longer than this to be full.
+    #[must_use]
+    pub fn lingering(mut self, linger: Duration) -> Self {
+        self.limits.linger = Some(linger);
+        self
     }
 
     /// Delivers round after round, each `frequency` after the one before or at once if there is more, until the shutdown
@@ -152,7 +157,7 @@ impl Pipeline {
                 Ok(None) => break,
                 Err(error) => {
                     // What was taken of it is delivered, and noted before what becomes of the rest is.
-                    if batch.has(&opened.claim.object.key) {
+                    if batch.has(&opened.cursor) {
                         self.hand_over(batch).await?;
                     }
                     self.land_all().await?;

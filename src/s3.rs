@@ -1,15 +1,11 @@
 //! The customer's bucket: listing, reading, and what its refusals mean.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{
-    ConfigBag, Intercept, RequestChecksumCalculation, ResponseChecksumValidation, RuntimeComponents,
-    StalledStreamProtectionConfig,
+    Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
-use aws_sdk_s3::error::BoxError;
 use aws_sdk_s3::presigning::PresigningConfig;
 use aws_sdk_s3::types::{EncodingType, RequestPayer};
 use bytes::{Buf as _, Bytes};
@@ -19,12 +15,14 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 
+use self::clock::ServerClock;
 use crate::aws::role::Session;
 use crate::aws::{self, Aws};
 use crate::config::TriggerConfiguration;
 use crate::http::{causes, quoted};
 use crate::platform::metrics::{Metrics, Operation};
 
+mod clock;
 mod content;
 mod failure;
 
@@ -56,6 +54,11 @@ pub trait Store: std::fmt::Debug + Send + Sync {
 
     /// The time by the store's clock, as its last answer showed it; the local time before the first answer.
     fn now(&self) -> Timestamp;
+
+    /// What there is under a key; `None` if that cannot be told.
+    fn look<'a>(&'a self, _key: &'a str) -> Answer<'a, Option<Object>> {
+        async { Ok(None) }.boxed()
+    }
 
     /// Fails if no request can be made of what is configured; asks nobody.
     fn check(&self) -> Answer<'_, ()> {
@@ -123,9 +126,15 @@ pub struct Page {
 impl Bucket {
     /// The bucket of `configuration`, read as `aws` has it.
     pub fn new(aws: &Aws, configuration: &TriggerConfiguration, metrics: Metrics) -> Self {
+        Self::in_region(aws, &configuration.bucket, aws.region(), configuration.requester_pays, metrics)
+    }
+
+    /// The bucket `name`, asked in `region`.
+    pub fn in_region(aws: &Aws, name: &str, region: &str, requester_pays: bool, metrics: Metrics) -> Self {
         let clock = ServerClock::default();
         let config = aws
             .s3()
+            .region(Region::new(region.to_owned()))
             .timeout_config(aws::time_limits(Some(ATTEMPT), None))
             // [`ATTEMPT`] bounds the body too, without a look at the clock for each of its pieces.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -134,10 +143,9 @@ impl Bucket {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
             .interceptor(clock.clone());
         let client = aws_sdk_s3::Client::from_conf(config.build());
-        let name = &configuration.bucket;
-        let payer = configuration.requester_pays.then_some(RequestPayer::Requester);
+        let payer = requester_pays.then_some(RequestPayer::Requester);
         let session = aws.session().cloned();
-        Self::over(name, S3 { client, bucket: name.as_str().into(), payer, clock, session }, metrics)
+        Self::over(name, S3 { client, bucket: name.into(), payer, clock, session }, metrics)
     }
 
     /// The bucket `name` of a store.
@@ -179,6 +187,12 @@ impl Bucket {
     pub async fn read_whole(&self, object: &Object, offset: u64, length: u64) -> Result<Bytes, S3Error> {
         let mut content = self.read(object, offset, length).await?;
         Ok(content.copy_to_bytes(content.remaining()))
+    }
+
+    /// What there is under a key; `None` if that cannot be told, because it is gone or may not be asked for instance.
+    pub async fn look(&self, key: &str) -> Result<Option<Object>, S3Error> {
+        self.count("head");
+        self.store.look(key).await
     }
 
     /// Fails if no request can be made of the bucket's name and the account's region; asks nobody.
@@ -288,6 +302,23 @@ impl Store for S3 {
         self.clock.now()
     }
 
+    fn look<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Object>> {
+        let looked = async move {
+            let asked = self.client.head_object().bucket(&*self.bucket).key(key);
+            let asked = asked.set_request_payer(self.payer.clone()).send().await;
+            // The answer to a HEAD has no body that could say why not.
+            Ok(asked.ok().and_then(|found| {
+                Some(Object {
+                    key: key.to_owned(),
+                    body_bytes: found.content_length?.try_into().ok()?,
+                    last_modified: Timestamp::from_second(found.last_modified?.secs()).ok()?,
+                    etag: found.e_tag,
+                })
+            }))
+        };
+        looked.boxed()
+    }
+
     fn check(&self) -> Answer<'_, ()> {
         let checked = async move {
             // To sign a URL takes all that a call takes, but the call.
@@ -347,36 +378,4 @@ fn decoded(key: String, is_encoded: bool) -> String {
     }
     let key = key.replace('+', " ");
     percent_decode_str(&key).decode_utf8_lossy().into_owned()
-}
-
-/// How far S3's clock is ahead of ours, in seconds, from the `Date` of its answers.
-#[derive(Clone, Debug, Default)]
-struct ServerClock(Arc<AtomicI64>);
-
-impl ServerClock {
-    fn now(&self) -> Timestamp {
-        let ahead = self.0.load(Ordering::Relaxed);
-        let seconds = Timestamp::now().as_second().saturating_add(ahead);
-        Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
-    }
-}
-
-impl Intercept for ServerClock {
-    fn name(&self) -> &'static str {
-        "ServerClock"
-    }
-
-    fn read_before_deserialization(
-        &self,
-        context: &BeforeDeserializationInterceptorContextRef<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let date = context.response().headers().get("date");
-        if let Some(date) = date.and_then(|date| jiff::fmt::rfc2822::parse(date).ok()) {
-            let ahead = date.timestamp().as_second().saturating_sub(Timestamp::now().as_second());
-            self.0.store(ahead, Ordering::Relaxed);
-        }
-        Ok(())
-    }
 }

@@ -8,6 +8,7 @@ use crate::shutdown::Stopped;
 use crate::sink::Receipt;
 
 pub mod listing;
+pub mod queue;
 
 /// Names objects, and is told what becomes of them.
 pub trait Source: std::fmt::Debug + Send + Sync {

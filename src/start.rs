@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_log::decode::Decoder;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -24,8 +25,8 @@ use crate::s3::Bucket;
 use crate::shutdown::{Shutdown, Stopped};
 use crate::sink::Sink;
 use crate::source::Source as _;
+use crate::source::listing::Listing;
 use crate::source::listing::presence::Instance;
-use crate::source::listing::{Listing, preflight};
 
 /// Time for the last log lines after the work has ended.
 const LAST_LOGS: Duration = Duration::from_secs(2);
@@ -66,8 +67,13 @@ pub trait Configuration: Sized {
     /// Reads it.
     fn read(given: Value, values: &Values) -> Result<Self, ConfigError>;
 
-    /// What it says of the bucket.
-    fn listing(&self) -> &TriggerConfiguration;
+    /// What can be known wrong with it, and with the account, before the work begins.
+    fn problem<'a>(
+        &'a self,
+        account: &'a ModuleConfiguration,
+        aws: &'a Aws,
+        context: &'a Context,
+    ) -> BoxFuture<'a, Result<Option<ConfigError>, Stopped>>;
 }
 
 /// What a process that reads flow logs works with.
@@ -75,8 +81,8 @@ pub trait Configuration: Sized {
 pub struct Started<C> {
     /// The arguments, with the secrets in them.
     pub configuration: C,
-    /// The bucket that they name.
-    pub bucket: Bucket,
+    /// The way into AWS.
+    pub aws: Aws,
     /// The platform.
     pub callback: Callback,
     /// All else.
@@ -128,11 +134,11 @@ pub async fn deliver_listed(
     sink: impl FnOnce(&str) -> Arc<dyn Sink>,
 ) -> Result<(), Stopped> {
     tracing::info!(bucket = configuration.bucket, prefix = configuration.prefix, "looking for flow logs");
-    let observer = Observer::new(&bucket, &context.metrics);
+    let observer = Observer::new(Some(&bucket), &context.metrics);
     let listing = Arc::new(Listing::open(&configuration, &bucket, &observer, &context, instance).await?);
     let sink = sink(listing.owner());
     let decoder = Decoder::new(configuration.record_format, configuration.filter);
-    let mut pipeline = Pipeline::new(&bucket, decoder, listing.clone(), sink, observer, context);
+    let mut pipeline = Pipeline::new(decoder, listing.clone(), sink, observer, context);
     let ended = pipeline.run(configuration.frequency).await;
     listing.end().await;
     ended
@@ -150,9 +156,9 @@ where
     F: Future<Output = Result<(), Stopped>>,
 {
     match configure(values, &callback, &context).await {
-        Ok((configuration, bucket)) => {
+        Ok((configuration, aws)) => {
             let _: Result<(), Stopped> =
-                work(Started { configuration, bucket, callback, context, instance }).await;
+                work(Started { configuration, aws, callback, context, instance }).await;
             Ok(())
         }
         Err(Unusable::Configuration(error)) => {
@@ -169,12 +175,12 @@ where
     }
 }
 
-/// The configuration with the secrets in it, and the bucket that it names.
+/// The configuration with the secrets in it, and the way into AWS.
 async fn configure<C: Configuration>(
     values: &Values,
     callback: &Callback,
     context: &Context,
-) -> Result<(C, Bucket), Unusable> {
+) -> Result<(C, Aws), Unusable> {
     let start = |error| Unusable::Start(error);
     let json = |name, what| match values.required_json(name) {
         Err(error) => Err(Unusable::Configuration(ConfigError::new(what, error.to_string()))),
@@ -194,11 +200,8 @@ async fn configure<C: Configuration>(
     let account = ModuleConfiguration::read(account, module).map_err(Unusable::Configuration)?;
     let identity = Identity::new(callback, values).map_err(|error| start(error.into()))?;
     let aws = Aws::new(&account, values, Some(identity)).map_err(|error| start(error.into()))?;
-    let bucket = Bucket::new(&aws, configuration.listing(), context.metrics.clone());
-    let stands_in = aws.has_other_s3();
-    let problem = preflight::problem(&account, configuration.listing(), &bucket, stands_in, context).await;
-    match problem.map_err(stopped)? {
-        None => Ok((configuration, bucket)),
+    match configuration.problem(&account, &aws, context).await.map_err(stopped)? {
+        None => Ok((configuration, aws)),
         Some(problem) => Err(Unusable::Configuration(problem.of_node(C::NAME))),
     }
 }

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::config::{ConfigError, TRIGGER, TriggerConfiguration};
+use crate::aws::Aws;
+use crate::config::{ConfigError, ModuleConfiguration, TRIGGER, TriggerConfiguration};
 use crate::context::Context;
 use crate::platform::logs::LogQueue;
 use crate::platform::values::{ValueError, Values};
@@ -13,14 +16,15 @@ use crate::s3::Bucket;
 use crate::shutdown::{Shutdown, Stopped};
 use crate::sink::Sink;
 use crate::sink::playbook::{Playbook, Runs};
-use crate::source::listing::owner;
 use crate::source::listing::presence::Instance;
+use crate::source::listing::{owner, preflight};
 use crate::start::{self, Configuration, StartError, Started};
 
 /// Runs the trigger until the shutdown signal comes.
 pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
     let work = |started: Started<TriggerConfiguration>| {
-        let Started { configuration, bucket, callback, context, instance } = started;
+        let Started { configuration, aws, callback, context, instance } = started;
+        let bucket = Bucket::new(&aws, &configuration, context.metrics.clone());
         watch(configuration, bucket, Arc::new(callback), context, instance)
     };
     start::run(values, logs, shutdown, work).await
@@ -41,8 +45,13 @@ impl Configuration for TriggerConfiguration {
         Self::read(given)
     }
 
-    fn listing(&self) -> &TriggerConfiguration {
-        self
+    fn problem<'a>(
+        &'a self,
+        account: &'a ModuleConfiguration,
+        aws: &'a Aws,
+        context: &'a Context,
+    ) -> BoxFuture<'a, Result<Option<ConfigError>, Stopped>> {
+        preflight::problem(account, self, aws, context).boxed()
     }
 }
 

@@ -66,7 +66,9 @@ fn the_tables_of_the_pages_are_what_the_types_say() {
         }
     }
     tables.sort();
-    assert_eq!(tables, ["account", "action", "connector", "options", "results", "trigger"]);
+    let known =
+        ["account", "action", "connector", "options", "queue", "queued connector", "results", "trigger"];
+    assert_eq!(tables, known);
 }
 
 #[test]

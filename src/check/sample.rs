@@ -42,6 +42,7 @@ pub(super) struct Sample {
 /// Reads and decodes objects with the trigger's own code.
 #[derive(Clone, Debug)]
 pub(super) struct Sampler {
+    bucket: Bucket,
     opener: Opener,
 }
 
@@ -49,7 +50,7 @@ impl Sampler {
     /// One that decodes as `trigger` says.
     pub(super) fn new(bucket: &Bucket, trigger: &TriggerConfiguration) -> Self {
         let decoder = Decoder::new(trigger.record_format, trigger.filter);
-        Self { opener: Opener::new(bucket.clone(), decoder) }
+        Self { bucket: bucket.clone(), opener: Opener::new(decoder) }
     }
 
     /// Decodes an object to its end. `fields` names those of its lines, if it is text.
@@ -63,7 +64,7 @@ impl Sampler {
         let mut opened = self
             .opener
             .clone()
-            .open(Claim::whole(object.clone()))
+            .open(Claim::whole(&self.bucket, object.clone()))
             .await
             .map_err(|unopened| unopened.error)?;
         while let Some(mut block) = opened.next_block().await? {

@@ -38,7 +38,7 @@ pub struct ConnectorArguments {
 }
 
 /// The texts of the trigger's arguments that speak of a playbook.
-fn for_an_intake(schema: &mut Schema) {
+pub(super) fn for_an_intake(schema: &mut Schema) {
     if let Some(chunk_size) = schema.pointer_mut("/properties/chunk_size").and_then(Value::as_object_mut) {
         let description = "How many records a request to the intake carries at most, e.g. 30000; more than 50000 or 4 MiB it never carries";
         chunk_size.insert("title".to_owned(), "Records per request".into());
@@ -72,29 +72,42 @@ impl ConnectorConfiguration {
     /// Reads the connector's arguments. `intake_url` is the platform's own value: it counts where the user names no
     /// intake server.
     pub fn read(mut given: Value, intake_url: Option<String>) -> Result<Self, ConfigError> {
-        if let Value::Object(properties) = &mut given {
-            properties.retain(|name, _| !IGNORED.contains(&name.as_str()));
-            if let Some(prefix) = properties.remove("prefix_filter") {
-                properties.entry("prefix").or_insert(prefix);
-            }
-            let chunk_size = properties.entry("chunk_size").or_insert(Value::Null);
-            if chunk_size.is_null() {
-                *chunk_size = CHUNK_SIZE.into();
-            }
-        }
+        adapt(&mut given);
         TriggerConfiguration::adapt(CONNECTOR, &mut given);
         let arguments = read::<ConnectorArguments>(CONNECTOR, given)?.warn_unknown(CONNECTOR);
-        let is_given = |server: &String| !server.trim().is_empty();
-        let server = arguments.intake_server.filter(is_given).or(intake_url.filter(is_given));
+        let ConnectorArguments { intake_key, intake_server, listing, compress } = arguments;
         Ok(Self {
-            intake: IntakeConfiguration {
-                intake_key: intake_key(CONNECTOR, &arguments.intake_key)?,
-                batch_url: batch_url(CONNECTOR, server.as_deref().unwrap_or(INTAKE_SERVER))?,
-                compress: arguments.compress,
-            },
-            listing: TriggerConfiguration::resolve(arguments.listing)
-                .map_err(|error| error.of_node(CONNECTOR))?,
+            intake: IntakeConfiguration::resolve(&intake_key, intake_server, intake_url, compress)?,
+            listing: TriggerConfiguration::resolve(listing).map_err(|error| error.of_node(CONNECTOR))?,
         })
+    }
+}
+
+impl IntakeConfiguration {
+    /// The intake that the user names, or else the platform's own, or that of the region FRA1.
+    pub(super) fn resolve(
+        key: &SecretString,
+        server: Option<String>,
+        intake_url: Option<String>,
+        compress: bool,
+    ) -> Result<Self, ConfigError> {
+        let is_given = |server: &String| !server.trim().is_empty();
+        let server = server.filter(is_given).or(intake_url.filter(is_given));
+        let batch_url = batch_url(CONNECTOR, server.as_deref().unwrap_or(INTAKE_SERVER))?;
+        Ok(Self { intake_key: intake_key(CONNECTOR, key)?, batch_url, compress })
+    }
+}
+
+/// Takes the names of the platform's own connectors, and this connector's own defaults.
+pub(super) fn adapt(given: &mut Value) {
+    let Value::Object(properties) = given else { return };
+    properties.retain(|name, _| !IGNORED.contains(&name.as_str()));
+    if let Some(prefix) = properties.remove("prefix_filter") {
+        properties.entry("prefix").or_insert(prefix);
+    }
+    let chunk_size = properties.entry("chunk_size").or_insert(Value::Null);
+    if chunk_size.is_null() {
+        *chunk_size = CHUNK_SIZE.into();
     }
 }
 

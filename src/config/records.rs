@@ -3,16 +3,49 @@
 use flow_log::decode::RecordFormat;
 use flow_log::filter::Filter;
 
-use super::{ConfigError, TRIGGER, TriggerArguments};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{ConfigError, TRIGGER};
 
 /// The values of `record_format`.
 pub(super) const FORMATS: [&str; 3] = ["auto", "raw", "json"];
 /// The values of `actions`.
 pub(super) const ACTIONS: [&str; 2] = ["ACCEPT", "REJECT"];
 
+/// What the user says of records.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub(super) struct RecordArguments {
+    /// Leave out traffic between private addresses, e.g. from 10.0.0.5 to 10.0.1.7: it is never sent then; it is often most of the traffic
+    #[serde(default)]
+    #[schemars(title = "Leave out internal traffic")]
+    exclude_internal_traffic: bool,
+    /// Which traffic to send: ACCEPT (what was let through), REJECT (what was not), or both
+    #[serde(default = "default_actions")]
+    #[schemars(title = "Accepted and rejected traffic", extend("items" = {"type": "string", "enum": ACTIONS}))]
+    #[schemars(extend("minItems" = 1, "uniqueItems" = true, "examples" = [["REJECT"]]))]
+    actions: Vec<String>,
+    /// Leave out records that only say that there was no traffic, i.e. those with the log status NODATA
+    #[serde(default)]
+    #[schemars(title = "Leave out empty intervals")]
+    exclude_no_data: bool,
+    /// How records are sent: auto (the line as AWS wrote it where the intake understands it, otherwise JSON), raw (always the line) or json (always JSON)
+    #[serde(default = "default_record_format")]
+    #[schemars(title = "Form of the records", extend("enum" = FORMATS))]
+    record_format: String,
+}
+
+fn default_record_format() -> String {
+    "auto".to_owned()
+}
+
+fn default_actions() -> Vec<String> {
+    ACTIONS.map(str::to_owned).into()
+}
+
 /// The value of `record_format`.
-pub(super) fn format(text: &str) -> Result<RecordFormat, ConfigError> {
-    match text.trim() {
+pub(super) fn format(arguments: &RecordArguments) -> Result<RecordFormat, ConfigError> {
+    match arguments.record_format.trim() {
         "auto" | "" => Ok(RecordFormat::Auto),
         "raw" => Ok(RecordFormat::Raw),
         "json" => Ok(RecordFormat::Json),
@@ -21,7 +54,7 @@ pub(super) fn format(text: &str) -> Result<RecordFormat, ConfigError> {
 }
 
 /// What to leave out.
-pub(super) fn filter(arguments: &TriggerArguments) -> Result<Filter, ConfigError> {
+pub(super) fn filter(arguments: &RecordArguments) -> Result<Filter, ConfigError> {
     let wants = |action| arguments.actions.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(action));
     let [accepted, rejected] = ACTIONS.map(wants);
     let known = |given: &String| ACTIONS.iter().any(|action| given.trim().eq_ignore_ascii_case(action));

@@ -127,6 +127,7 @@ mod tests {
 
     fn cover(key: &str) -> Cover {
         Cover {
+            bucket: None,
             key: key.to_owned(),
             day: Day::of(Timestamp::UNIX_EPOCH),
             from: 0,

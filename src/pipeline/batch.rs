@@ -1,5 +1,7 @@
 //! Gathers the records of many objects into batches, and remembers what each batch covers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use flow_log::decode::block::Block;
 use jiff::Timestamp;
@@ -29,6 +31,8 @@ pub struct Batch {
 /// How far an object was taken into batches.
 #[derive(Debug)]
 pub struct Cursor {
+    /// The name of its bucket, where a source has several.
+    bucket: Option<Arc<str>>,
     /// The object.
     pub object: Object,
     /// The record after the last that was taken.
@@ -38,9 +42,17 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// A cursor at the record `from`.
-    pub fn new(object: Object, from: u64) -> Self {
-        Self { object, position: from, end: from }
+    /// A cursor at the record `from`. `bucket` is named where a source has several.
+    pub fn new(bucket: Option<Arc<str>>, object: Object, from: u64) -> Self {
+        Self { bucket, object, position: from, end: from }
+    }
+
+    fn cover(&self, to: u64, whole: bool) -> Cover {
+        Cover::new(self.bucket.clone(), &self.object, self.position, to, whole)
+    }
+
+    fn is_of(&self, cover: &Cover) -> bool {
+        cover.key == self.object.key && cover.bucket == self.bucket
     }
 }
 
@@ -70,9 +82,9 @@ impl Batch {
             self.bytes += piece.len();
             self.pieces.push(piece);
             let to = block.position();
-            match self.covers.last_mut().filter(|cover| cover.key == cursor.object.key) {
+            match self.covers.last_mut().filter(|cover| cursor.is_of(cover)) {
                 Some(cover) => cover.to = to,
-                None => self.covers.push(Cover::new(&cursor.object, cursor.position, to, false)),
+                None => self.covers.push(cursor.cover(to, false)),
             }
             cursor.position = to;
         }
@@ -84,12 +96,12 @@ impl Batch {
     /// An object ends where it was decoded to.
     pub fn end(&mut self, cursor: &Cursor) {
         self.begun.get_or_insert_with(Instant::now);
-        match self.covers.last_mut().filter(|cover| cover.key == cursor.object.key) {
+        match self.covers.last_mut().filter(|cover| cursor.is_of(cover)) {
             Some(cover) => {
                 cover.to = cursor.end;
                 cover.whole = true;
             }
-            None => self.covers.push(Cover::new(&cursor.object, cursor.position, cursor.end, true)),
+            None => self.covers.push(cursor.cover(cursor.end, true)),
         }
     }
 
@@ -99,8 +111,8 @@ impl Batch {
     }
 
     /// Whether it has records of an object.
-    pub fn has(&self, key: &str) -> bool {
-        self.covers.iter().any(|cover| cover.key == key)
+    pub fn has(&self, cursor: &Cursor) -> bool {
+        self.covers.iter().any(|cover| cursor.is_of(cover))
     }
 
     /// When it got its first records, or the end of its first object.
@@ -129,7 +141,8 @@ impl Batch {
 
 fn request_id(owner: &str, covers: &[Cover]) -> String {
     let mut name = owner.as_bytes().to_vec();
-    for Cover { key, from, to, etag, .. } in covers {
+    for Cover { bucket, key, from, to, etag, .. } in covers {
+        name.extend_from_slice(bucket.as_deref().unwrap_or_default().as_bytes());
         // A NUL cannot be in an owner's name and ends a key without doubt: keys are told apart by position too.
         name.push(0);
         name.extend_from_slice(key.as_bytes());
@@ -156,7 +169,7 @@ mod tests {
 
     fn cursor(key: &str, from: u64) -> Cursor {
         let last_modified = Timestamp::UNIX_EPOCH;
-        Cursor::new(Object { key: key.to_owned(), body_bytes: 1, last_modified, etag: None }, from)
+        Cursor::new(None, Object { key: key.to_owned(), body_bytes: 1, last_modified, etag: None }, from)
     }
 
     fn block(records: &[&str]) -> Block {
@@ -171,7 +184,15 @@ mod tests {
     }
 
     fn cover(key: &str, from: u64, to: u64, whole: bool) -> Cover {
-        Cover { key: key.to_owned(), day: Day::of(Timestamp::UNIX_EPOCH), from, to, whole, etag: None }
+        Cover {
+            bucket: None,
+            key: key.to_owned(),
+            day: Day::of(Timestamp::UNIX_EPOCH),
+            from,
+            to,
+            whole,
+            etag: None,
+        }
     }
 
     #[test]

@@ -36,10 +36,9 @@ const BLOCKS_KIB: u32 = 8 * 1024;
 /// Flow logs shrink to a third to a tenth under gzip.
 const INFLATION: u32 = 8;
 
-/// Opens the objects of a bucket.
+/// Opens objects.
 #[derive(Clone, Debug)]
 pub struct Opener {
-    bucket: Bucket,
     decoder: Decoder,
     budget: Arc<Semaphore>,
 }
@@ -74,35 +73,40 @@ pub struct Unopened {
 }
 
 impl Opener {
-    /// Opens objects of `bucket` with a decoder.
-    pub fn new(bucket: Bucket, decoder: Decoder) -> Self {
-        Self { bucket, decoder, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
+    /// Opens objects with a decoder.
+    pub fn new(decoder: Decoder) -> Self {
+        Self { decoder, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
     }
 
     /// Opens an object on a task of its own, so that it goes on while a batch is delivered.
     pub async fn open(self, claim: Claim) -> Result<Opened, Box<Unopened>> {
-        let (object, watch) = (claim.object.clone(), claim.watch.clone());
-        let task = tokio::spawn(async move { self.open_here(object, watch.as_deref()).await });
+        let (bucket, object, watch) = (claim.bucket.clone(), claim.object.clone(), claim.watch.clone());
+        let task = tokio::spawn(async move { self.open_here(bucket, object, watch.as_deref()).await });
         let lost = |error: JoinError| Err(FetchError::Internal(error.to_string()));
         match task.await.unwrap_or_else(lost) {
             Ok(Decoding { blocks, decoding, budget }) => {
-                let cursor = Cursor::new(claim.object.clone(), claim.from);
+                let cursor = Cursor::new(claim.bucket_name(), claim.object.clone(), claim.from);
                 Ok(Opened { claim, cursor, blocks, decoding, _budget: budget })
             }
             Err(error) => Err(Box::new(Unopened { claim, error })),
         }
     }
 
-    async fn open_here(&self, object: Object, watch: Option<&dyn Watch>) -> Result<Decoding, FetchError> {
+    async fn open_here(
+        &self,
+        bucket: Bucket,
+        object: Object,
+        watch: Option<&dyn Watch>,
+    ) -> Result<Decoding, FetchError> {
         let body_kib = u32::try_from(object.body_bytes / 1024).unwrap_or(u32::MAX);
         let blocks_kib = body_kib.saturating_mul(INFLATION).clamp(64, BLOCKS_KIB);
         let kib = body_kib.saturating_add(blocks_kib).min(OBJECT_KIB);
         let budget = Arc::clone(&self.budget).acquire_many_owned(kib).await.ok();
         // Nearly every object is one part. It is here before a thread is asked for, which would only wait for it.
-        let current = self.bucket.read(&object, 0, PART_BYTES).await?;
+        let current = bucket.read(&object, 0, PART_BYTES).await?;
         let parts = (object.body_bytes > PART_BYTES).then(|| {
             let (parts_in, parts) = mpsc::channel(1);
-            tokio::spawn(read_parts(self.bucket.clone(), object.clone(), parts_in));
+            tokio::spawn(read_parts(bucket, object.clone(), parts_in));
             parts
         });
         if let Some(watch) = watch {

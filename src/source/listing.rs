@@ -53,9 +53,13 @@ impl Listing {
     ) -> Result<Self, Stopped> {
         let ledger = Ledger::open(configuration, bucket, context, instance).await?;
         let (cooldown, observer) = (Cooldown::new(configuration.frequency), observer.clone());
-        let judges =
-            Judges { ledger: ledger.clone(), cooldown: cooldown.clone(), observer: observer.clone() };
-        let discovery = Discovery::new(configuration, bucket.clone(), judges, context.clone());
+        let judges = Judges {
+            bucket: bucket.clone(),
+            ledger: ledger.clone(),
+            cooldown: cooldown.clone(),
+            observer: observer.clone(),
+        };
+        let discovery = Discovery::new(configuration, judges, context.clone());
         let (discovery, judged) = (Mutex::new(discovery), OnceCell::new());
         Ok(Self { ledger, cooldown, observer, discovery, judged })
     }

@@ -1,13 +1,18 @@
 """Another implementation of AWS, moto: `aws.py FOLDER`.
 
-A bucket with the objects in FOLDER, and a role with the trust and the rights that come on stdin as one line of JSON. Its URL
+A bucket with the objects in FOLDER, a queue in which S3 announces them, and a role with the trust and the rights that come on
+stdin as one line of JSON. Its URL
 goes to stdout; from then on, moto judges who may do what. It ends with stdin.
 """
 
 import json
+import os
 import sys
 import urllib.request
 from pathlib import Path
+
+# The account that the templates are rendered for.
+os.environ["MOTO_ACCOUNT_ID"] = "111122223333"
 
 import boto3
 from moto.server import ThreadedMotoServer
@@ -33,6 +38,11 @@ def main(folder):
     iam.put_role_policy(RoleName=name, PolicyName="ReadFlowLogs", PolicyDocument=json.dumps(role["rights"]))
     s3 = client("s3")
     s3.create_bucket(Bucket=role["bucket"], CreateBucketConfiguration={"LocationConstraint": REGION})
+    sqs = client("sqs")
+    queue = sqs.create_queue(QueueName=role["queue"])["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    announce = {"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
+    s3.put_bucket_notification_configuration(Bucket=role["bucket"], NotificationConfiguration=announce)
     for file in folder.rglob("*"):
         if file.is_file():
             s3.put_object(Bucket=role["bucket"], Key=str(file.relative_to(folder)), Body=file.read_bytes())

@@ -77,7 +77,7 @@ impl Aws {
     fn start(trust: &Value, rights: &Value, objects: &Path) -> Self {
         let given = json!({
             "name": "SekoiaIOConnectorRole", "trust": trust, "rights": rights,
-            "bucket": "acme-flow-logs",
+            "bucket": "acme-flow-logs", "queue": "sekoia-flow-logs",
         });
         let mut process = python()
             .arg(sdk::folder().join("aws.py"))
@@ -116,15 +116,21 @@ async fn a_role_of_the_template_reads_the_bucket_and_needs_each_of_its_rights() 
     let told = policies();
     let (all, trust) = (&told["cloudformation"]["role"], &told["cloudformation"]["trust"]);
     let objects = (objects.path(), object.records.as_slice());
+    let (listing, queue) = ("fetch_flowlogs", "fetch_queued_flowlogs");
     tokio::join!(
-        reads(all, None, trust, objects, ""),
-        reads(all, Some(0), trust, objects, "s3:ListBucket"),
-        reads(all, Some(1), trust, objects, "s3:GetObject"),
+        reads(listing, all, None, trust, objects, ""),
+        reads(listing, all, Some(0), trust, objects, "s3:ListBucket"),
+        reads(listing, all, Some(1), trust, objects, "s3:GetObject"),
+        reads(queue, all, None, trust, objects, ""),
+        reads(queue, all, Some(1), trust, objects, "s3:GetObject"),
+        // Of a refusal of SQS, it says that alone, in the form of another service.
+        reads(queue, all, Some(3), trust, objects, "AccessDenied"),
     );
 }
 
 /// A trigger with these rights but one delivers the records of the objects, or tells which right it lacks.
 async fn reads(
+    command: &str,
     rights: &Value,
     left_out: Option<usize>,
     trust: &Value,
@@ -132,6 +138,8 @@ async fn reads(
     told: &str,
 ) {
     let mut rights = rights.clone();
+    // moto judges calls of SQS as if they were for all queues.
+    rights["Statement"][3]["Resource"] = "*".into();
     if let Some(left_out) = left_out {
         rights["Statement"].as_array_mut().unwrap().remove(left_out);
     }
@@ -140,11 +148,14 @@ async fn reads(
     let mut setup = Setup::new(storage.path());
     setup.token = TOKEN.to_owned();
     let platform = Platform::start(setup).await;
-    let arguments = json!({
-        "bucket_name": "acme-flow-logs", "prefix": "AWSLogs/111122223333/vpcflowlogs/",
-        "start_from": "beginning", "frequency": 1,
-    });
-    let mut process = Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), "fetch_flowlogs")
+    let prefix = "AWSLogs/111122223333/vpcflowlogs/";
+    let arguments = match command {
+        "fetch_flowlogs" => json!({
+            "bucket_name": "acme-flow-logs", "prefix": prefix, "start_from": "beginning", "frequency": 1,
+        }),
+        _ => json!({"queue_name": "sekoia-flow-logs", "prefix": prefix, "chunk_size": 20}),
+    };
+    let mut process = Module::new(env!("CARGO_BIN_EXE_aws-flowlogs"), command)
         .value("module_configuration", json!({ "aws_role_arn": aws.role, "aws_region_name": "eu-west-3" }))
         .value("trigger_configuration", arguments)
         .value("trigger_configuration_uuid", "1d6f0e8a-2b3c-4d5e-9f60-718293a4b5c6")

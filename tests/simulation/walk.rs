@@ -101,7 +101,7 @@ async fn poll(discovery: &mut Discovery, ledger: &Ledger) -> Vec<String> {
             Batch::new(Limits { records: 1, bytes: 1, record_bytes: None, side_by_side: 1, linger: None });
         while let Some(Claim { object, .. }) = claimed.recv().await {
             found.push(object.key.clone());
-            batch.end(&Cursor::new(object, 0));
+            batch.end(&Cursor::new(None, object, 0));
         }
         if !batch.is_empty() {
             ledger.commit(Receipt::for_no_records(&batch.seal("").pending).unwrap());
@@ -146,9 +146,9 @@ proptest! {
             let instance = Instance { id: uuid::Uuid::nil(), trigger: None, started: Instant::now() };
             let ledger = Ledger::open(&configuration, &bucket, &context, instance).await.unwrap();
             let (cooldown, observer) =
-                (Cooldown::new(configuration.frequency), Observer::new(&bucket, &context.metrics));
-            let judges = Judges { ledger: ledger.clone(), cooldown, observer };
-            let mut discovery = Discovery::new(&configuration, bucket, judges, context);
+                (Cooldown::new(configuration.frequency), Observer::new(Some(&bucket), &context.metrics));
+            let judges = Judges { bucket, ledger: ledger.clone(), cooldown, observer };
+            let mut discovery = Discovery::new(&configuration, judges, context);
             let first = poll(&mut discovery, &ledger).await;
             let idle = poll(&mut discovery, &ledger).await;
             life::pass(LATER).await;

@@ -23,6 +23,7 @@ mod metrics;
 mod parquet;
 mod poison;
 mod ports;
+mod queue;
 mod roles;
 mod shared;
 mod state;

@@ -26,7 +26,7 @@ use crate::contract::Claim;
 use crate::layout::lane::{Lane, is_flow_log, is_loose_flow_log};
 use crate::layout::name::{Day, LogName};
 use crate::layout::walk::Walk;
-use crate::s3::{Bucket, ListRequest};
+use crate::s3::ListRequest;
 use crate::shutdown::Stopped;
 use crate::source::Round;
 use crate::source::listing::checkpoint::Change;
@@ -91,15 +91,10 @@ pub struct Discovery {
 }
 
 impl Discovery {
-    /// Looks for objects of `bucket` that the ledger wants.
-    pub fn new(
-        configuration: &TriggerConfiguration,
-        bucket: Bucket,
-        judges: Judges,
-        context: Context,
-    ) -> Self {
+    /// Looks for objects that the ledger wants.
+    pub fn new(configuration: &TriggerConfiguration, judges: Judges, context: Context) -> Self {
         Self {
-            lister: Lister::new(bucket, context, configuration.frequency),
+            lister: Lister::new(judges.bucket.clone(), context, configuration.frequency),
             prefix: configuration.prefix.clone(),
             window: configuration.late_window,
             ledger: judges.ledger.clone(),

@@ -1,25 +1,26 @@
 //! What can be known wrong with a configuration before the first poll: it is said once, and not tried without end.
 
+use crate::aws::Aws;
 use crate::config::{ConfigError, ModuleConfiguration, TRIGGER, TriggerConfiguration};
 use crate::context::Context;
 use crate::s3::{Bucket, ListRequest, S3Failure};
 use crate::shutdown::Stopped;
 use crate::source::listing::origin::until_listed;
 
-/// What is wrong; `None` if nothing is known to be. `stands_in` says whether another server stands in for S3.
+/// What is wrong; `None` if nothing is known to be.
 ///
 /// A prefix that has the form of a mistake is refused only if nothing lies below it: S3 takes any text for a key, so that
 /// what looks like a mistake may be right.
 pub async fn problem(
     account: &ModuleConfiguration,
     configuration: &TriggerConfiguration,
-    bucket: &Bucket,
-    stands_in: bool,
+    aws: &Aws,
     context: &Context,
 ) -> Result<Option<ConfigError>, Stopped> {
-    if let Err(error) = account.check(stands_in) {
+    if let Err(error) = account.check(aws.has_other_s3()) {
         return Ok(Some(error));
     }
+    let bucket = &Bucket::new(aws, configuration, context.metrics.clone());
     if let Err(error) = bucket.check().await
         && *error.failure() == S3Failure::Unsendable
     {

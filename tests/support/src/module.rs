@@ -94,7 +94,8 @@ impl Module {
     /// The endpoint of both S3 and STS.
     #[must_use]
     pub fn aws_endpoint(self, url: &str) -> Self {
-        self.env("AWS_ENDPOINT_URL_S3", url).env("AWS_ENDPOINT_URL_STS", url)
+        let services = ["S3", "SQS", "STS"].map(|service| format!("AWS_ENDPOINT_URL_{service}"));
+        services.iter().fold(self, |module, name| module.env(name, url))
     }
 
     /// Any other variable.

@@ -6,9 +6,11 @@
 //! `SignatureDoesNotMatch`.
 
 mod operations;
+mod queues;
 mod request;
 mod rules;
 mod sessions;
+mod signature;
 mod store;
 mod sts;
 
@@ -23,6 +25,7 @@ use s3s::auth::{S3Auth, SecretKey};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, S3Result, s3_error};
 
+pub use queues::Queues;
 pub use request::{Operation, Request};
 pub use rules::{Rule, Trouble};
 pub use sessions::{Role, Sessions, Trust};
@@ -47,6 +50,7 @@ pub struct Control {
     requests: Arc<Mutex<Vec<Request>>>,
     rules: Arc<Mutex<Vec<Rule>>>,
     sessions: Sessions,
+    queues: Queues,
 }
 
 impl Server {
@@ -64,8 +68,8 @@ impl Server {
         builder.set_route(sts::Route(control.sessions.clone()));
         let service = builder.build();
         let handler = {
-            let control = control.clone();
-            move |request| answer(service.clone(), control.clone(), request)
+            let (control, secret) = (control.clone(), secret_access_key.to_owned());
+            move |request| answer(service.clone(), control.clone(), secret.clone(), request)
         };
         Self { listener: Listener::start(handler).await, control }
     }
@@ -100,7 +104,12 @@ impl S3Auth for Account {
     }
 }
 
-async fn answer(service: S3Service, control: Control, incoming: hyper::Request<Incoming>) -> Response<Body> {
+async fn answer(
+    service: S3Service,
+    control: Control,
+    secret: String,
+    incoming: hyper::Request<Incoming>,
+) -> Response<Body> {
     let request = Request::read(incoming.method(), incoming.uri(), incoming.headers());
     let trouble = control.trouble(&request).or_else(|| {
         if control.is_unpaid(&request) {
@@ -115,6 +124,10 @@ async fn answer(service: S3Service, control: Control, incoming: hyper::Request<I
         if let Some(region) = control.region_elsewhere(&request) {
             return rules::permanent_redirect(&region, &request);
         }
+        if request.operation == Operation::Queue {
+            let secret = control.sessions.secret_of(&request).unwrap_or(secret);
+            return control.queues.answer(&request.key, &secret, incoming).await;
+        }
         let response = service.call(incoming.map(Body::from)).await.unwrap_or_else(|_| {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
@@ -126,6 +139,9 @@ async fn answer(service: S3Service, control: Control, incoming: hyper::Request<I
         }
     };
     let mut response = rules::play(trouble, &request, usual).await;
+    if request.operation == Operation::Queue && !response.status().is_success() {
+        response = queues::in_words_of_sqs(response).await;
+    }
     control.answered(number, response.status());
     let headers = response.headers_mut();
     headers.insert("date", HeaderValue::from_str(&control.clock.http_date()).expect("a date"));
@@ -196,6 +212,11 @@ impl Control {
     /// The roles that can be assumed, and who did.
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// The queues of SQS.
+    pub fn queues(&self) -> &Queues {
+        &self.queues
     }
 
     /// From now on requests that meet `rule` go wrong as it says; the rule that was added first wins.

@@ -24,7 +24,7 @@ fn only_what_s3_took_from_the_origin_on_is_wanted() {
 
 fn cover(object: &Object, to: u64, whole: bool) -> Cover {
     let (key, day, etag) = (object.key.clone(), Day::of(object.last_modified), object.etag.clone());
-    Cover { key, day, from: 0, to, whole, etag }
+    Cover { bucket: None, key, day, from: 0, to, whole, etag }
 }
 
 fn delivered(covers: &[Cover]) -> Change {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::contract::{Claim, Watch};
 use crate::observe::Observer;
-use crate::s3::Object;
+use crate::s3::{Bucket, Object};
 use crate::shutdown::Stopped;
 use crate::source::listing::cooldown::{Cooldown, Standing};
 use crate::source::listing::ledger::Ledger;
@@ -38,6 +38,8 @@ pub struct Names {
 /// Those who know what an object is to the poll. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Judges {
+    /// Where the objects are.
+    pub bucket: Bucket,
     /// What is done.
     pub ledger: Ledger,
     /// What has failed.
@@ -110,7 +112,8 @@ impl Names {
 
     async fn claim(&self, object: Object, watch: Option<Arc<dyn Watch>>) -> Result<(), Stopped> {
         let from = self.judges.ledger.look(|checkpoint| checkpoint.position(&object));
-        self.claims.send(Claim { object, from, watch }).await.map_err(|_| Stopped)
+        let claim = Claim { from, watch, ..Claim::whole(&self.judges.bucket, object) };
+        self.claims.send(claim).await.map_err(|_| Stopped)
     }
 
     /// Names what was put aside.

@@ -24,6 +24,8 @@ pub enum Operation {
     BucketLocation,
     /// STS `GetCallerIdentity`.
     CallerIdentity,
+    /// SQS; its action is the request's key.
+    Queue,
     /// Anything else.
     Other,
 }
@@ -66,7 +68,9 @@ impl Request {
         let path = percent_encoding::percent_decode_str(uri.path()).decode_utf8_lossy();
         let path = path.strip_prefix('/').unwrap_or(&path);
         let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+        let queued = super::queues::action(headers);
         let operation = match (method, bucket.is_empty(), key.is_empty()) {
+            (&Method::POST, true, _) if queued.is_some() => Operation::Queue,
             (&Method::POST, true, _) => Operation::CallerIdentity,
             (&Method::GET, false, true) if has("location") => Operation::BucketLocation,
             (&Method::GET, false, true) if has("list-type") => Operation::List,
@@ -82,6 +86,9 @@ impl Request {
         if operation == Operation::List {
             key =
                 query.iter().find(|(name, _)| name == "prefix").map_or_else(String::new, |(_, v)| v.clone());
+        }
+        if let Some(action) = queued {
+            key = action;
         }
         let (access_key, region) = signer(headers).unzip();
         Self {

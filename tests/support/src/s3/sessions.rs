@@ -111,6 +111,12 @@ impl Sessions {
         known.sessions.get(access_key).map(|session| SecretKey::from(session.secret.clone()))
     }
 
+    /// The secret of the session that a request is signed for.
+    pub(super) fn secret_of(&self, request: &Request) -> Option<String> {
+        let known = self.0.lock().unwrap();
+        known.sessions.get(request.access_key.as_deref()?).map(|session| session.secret.clone())
+    }
+
     /// What is wrong with the session that a request is signed for: the code of S3's error and its message.
     pub(super) fn fault(&self, request: &Request) -> Option<(&'static str, &'static str)> {
         let mut known = self.0.lock().unwrap();

@@ -1,0 +1,125 @@
+//! Tells SQS what becomes of messages: keeps those that are worked on, deletes those that are settled, and gives back the
+//! others.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::shutdown::Shutdown;
+use crate::source::queue::messages::Messages;
+use crate::sqs::{AT_ONCE, Mailbox, SqsError, SqsFailure};
+
+/// For how long a message is kept from others at a time.
+const VISIBILITY: Duration = Duration::from_secs(120);
+/// The same where it cannot be kept for longer later: what the longest work takes, a sink that refuses aside.
+const ONCE_FOR_ALL: Duration = Duration::from_secs(900);
+/// How often it is looked what there is to tell.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The one that speaks with SQS about messages that were taken.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    mailbox: Arc<dyn Mailbox>,
+    messages: Arc<Mutex<Messages>>,
+    /// Whether the user may not keep messages.
+    cannot_keep: AtomicBool,
+}
+
+impl Keeper {
+    pub(super) fn new(mailbox: Arc<dyn Mailbox>, messages: Arc<Mutex<Messages>>) -> Self {
+        Self { mailbox, messages, cannot_keep: AtomicBool::new(false) }
+    }
+
+    /// For how long a message is to be nobody else's when it is taken.
+    pub(super) fn visibility(&self) -> Duration {
+        if self.cannot_keep.load(Ordering::Relaxed) { ONCE_FOR_ALL } else { VISIBILITY }
+    }
+
+    /// Keeps, deletes and gives back until the shutdown signal comes.
+    pub(super) async fn run(&self, shutdown: &Shutdown) {
+        while shutdown.sleep(LOOK).await.is_ok() {
+            let due = if self.cannot_keep.load(Ordering::Relaxed) {
+                Vec::new()
+            } else {
+                self.messages().take_due(VISIBILITY)
+            };
+            self.keep(&due, VISIBILITY).await;
+            self.give_back().await;
+            self.delete().await;
+        }
+    }
+
+    /// Deletes what is settled. What SQS does not delete now is tried again.
+    pub(super) async fn delete(&self) {
+        let deletable = self.messages().take_deletable();
+        for handles in deletable.chunks(AT_ONCE) {
+            let left = match self.mailbox.delete(handles).await {
+                Ok(left) => left,
+                Err(error) => {
+                    tracing::warn!(%error, "could not delete messages whose records are delivered; it is tried again");
+                    handles.to_vec()
+                }
+            };
+            let mut messages = self.messages();
+            left.into_iter().for_each(|handle| messages.delete(handle));
+        }
+    }
+
+    /// Deletes what is settled, and gives back at once what is not.
+    pub(super) async fn end(&self) {
+        self.delete().await;
+        self.give_back().await;
+        let all = self.messages().take_all();
+        if !all.is_empty() {
+            tracing::info!(
+                messages = all.len(),
+                "messages that are not delivered are given back to the queue"
+            );
+        }
+        self.keep(&all, Duration::ZERO).await;
+    }
+
+    async fn give_back(&self) {
+        let mut returned = self.messages().take_returned();
+        returned.sort_by_key(|(_, again)| *again);
+        for same in returned.chunk_by(|(_, one), (_, other)| one == other) {
+            let handles: Vec<String> = same.iter().map(|(handle, _)| handle.clone()).collect();
+            self.keep(&handles, same.first().map(|(_, again)| *again).unwrap_or_default()).await;
+        }
+    }
+
+    async fn keep(&self, handles: &[String], visibility: Duration) {
+        for handles in handles.chunks(AT_ONCE) {
+            match self.mailbox.keep(handles, visibility).await {
+                Ok(lost) => {
+                    let count = self.messages().lost(&lost);
+                    if count > 0 {
+                        tracing::warn!(
+                            messages = count,
+                            "messages were not kept in time, and another replica may have got them: some records may \
+                             be sent twice"
+                        );
+                    }
+                }
+                Err(error) => self.cannot(&error),
+            }
+        }
+    }
+
+    fn cannot(&self, error: &SqsError) {
+        if !matches!(error.failure(), SqsFailure::Denied(_)) {
+            tracing::warn!(%error, "could not keep messages that are worked on; it is tried again");
+        } else if !self.cannot_keep.swap(true, Ordering::Relaxed) {
+            let minutes = ONCE_FOR_ALL.as_secs() / 60;
+            tracing::warn!(
+                %error,
+                minutes,
+                "messages cannot be kept for longer than they are taken for: what takes longer is sent twice"
+            );
+        }
+    }
+
+    fn messages(&self) -> MutexGuard<'_, Messages> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

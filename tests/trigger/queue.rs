@@ -1,0 +1,364 @@
+//! What a queue announces, to an intake and to a playbook.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::eventually;
+use support::flowlogs::LogObject;
+use support::intake::Intake;
+use support::module::{Module, Process};
+use support::s3::{Operation, Rule, Trouble};
+use support::script::Fault;
+
+use crate::world::{BUCKET, PATIENCE, World, stop};
+
+const INTAKE_KEY: &str = "Kq3xZ8vT1mB5nR7wYc2dLf9hJg4sPa6u";
+const QUEUE: &str = "sekoia-flow-logs";
+
+struct Queued {
+    world: World,
+    intake: Intake,
+    arguments: Value,
+}
+
+fn enveloped(message: &Value) -> Value {
+    json!({"Type": "Notification", "MessageId": "1", "TopicArn": "t", "Message": message.to_string()})
+}
+
+impl Queued {
+    /// What S3 says of the object `key`, which is written there as `written`.
+    fn record(&self, event: &str, key: &str, written: &str) -> Value {
+        let object = self.world.s3.get(BUCKET, key);
+        let (size, etag) = object.map_or((10, "0".to_owned()), |object| (object.body.len(), object.etag()));
+        json!({
+            "eventVersion": "2.6", "eventSource": "aws:s3", "awsRegion": "eu-west-3", "eventName": event,
+            "eventTime": "2026-11-22T10:05:31.123Z",
+            "s3": {"bucket": {"name": BUCKET},
+                "object": {"key": written, "size": size, "eTag": etag, "sequencer": "00A1"}},
+        })
+    }
+
+    /// The same through EventBridge.
+    fn bridged(&self, key: &str, written: &str) -> Value {
+        let object = self.world.s3.get(BUCKET, key).unwrap();
+        let object = json!({"key": written, "size": object.body.len(), "etag": object.etag()});
+        json!({
+            "version": "0", "detail-type": "Object Created", "source": "aws.s3", "region": "eu-west-3",
+            "time": "2026-11-22T10:05:31Z", "detail": {"bucket": {"name": BUCKET}, "object": object},
+        })
+    }
+
+    fn created(&self, objects: &[LogObject]) -> Value {
+        let records = objects.iter().map(|object| self.record("ObjectCreated:Put", &object.key, &object.key));
+        json!({ "Records": records.collect::<Vec<_>>() })
+    }
+
+    /// A connector to an empty queue, which sends 100 records a request.
+    async fn new() -> Self {
+        let (world, intake) = (World::new().await, Intake::start(INTAKE_KEY).await);
+        world.s3.queues().create(QUEUE, Duration::from_secs(30));
+        let arguments = json!({
+            "queue_name": QUEUE, "chunk_size": 100, "intake_key": INTAKE_KEY, "intake_server": intake.server(),
+        });
+        Self { world, intake, arguments }
+    }
+
+    fn module(&self) -> Module {
+        self.world
+            .module_as("collect_queued_flowlogs")
+            .without_value("trigger_configuration")
+            .value("connector_configuration", &self.arguments)
+            .value("metrics_port", support::free_port())
+    }
+
+    /// Objects in the bucket with records that must arrive.
+    fn put(&mut self, objects: usize, records: usize) -> Vec<LogObject> {
+        let flow_log = self.world.generator.flow_log("111111111111", "eu-west-3");
+        (0..objects).map(|_| self.world.put(&flow_log, 10, records)).collect()
+    }
+
+    fn send(&self, body: &Value) {
+        self.world.s3.queues().send(QUEUE, &body.to_string());
+    }
+
+    /// Objects, each announced in a message of its own.
+    fn announce(&mut self, objects: usize, records: usize) {
+        for object in self.put(objects, records) {
+            let message = self.created(&[object]);
+            self.send(&message);
+        }
+    }
+
+    fn left(&self) -> usize {
+        self.world.s3.queues().bodies(QUEUE).len()
+    }
+
+    async fn until_left(&self, messages: usize) {
+        assert!(eventually(PATIENCE, || self.left() == messages).await, "{} are left", self.left());
+    }
+
+    /// What of the expected records has not arrived, or too often.
+    fn difference(&self) -> BTreeMap<String, i64> {
+        let mut difference: BTreeMap<String, i64> = BTreeMap::new();
+        self.world.expected.iter().for_each(|record| *difference.entry(record.clone()).or_default() -= 1);
+        self.intake.events().into_iter().for_each(|event| *difference.entry(event).or_default() += 1);
+        difference.retain(|_, count| *count != 0);
+        difference
+    }
+
+    fn is_lost(&self) -> bool {
+        self.difference().values().any(|count| *count < 0)
+    }
+
+    /// Waits until all expected records have arrived, each once and nothing else, and the queue has what is `left`.
+    async fn all_arrive(&self, process: &Process, left: usize) {
+        let arrived = eventually(PATIENCE, || self.intake.count() >= self.world.expected.len()).await;
+        assert!(arrived, "{} arrived:\n{}", self.intake.count(), process.stderr().text());
+        assert_eq!(self.difference(), BTreeMap::new(), "{}", process.stderr().text());
+        self.until_left(left).await;
+    }
+
+    /// Calls of SQS with this action.
+    fn calls(&self, action: &str) -> usize {
+        let requests = self.world.s3.requests();
+        requests
+            .iter()
+            .filter(|request| request.operation == Operation::Queue && request.key == action)
+            .count()
+    }
+}
+
+#[tokio::test]
+async fn objects_arrive_in_whatever_wrapping_they_are_announced_and_their_messages_go() {
+    let mut queued = Queued::new().await;
+    let process = queued.module().start();
+    let [one, two, three, four] = queued.put(4, 30).try_into().unwrap();
+    queued.send(&queued.created(&[one, two]));
+    queued.send(&enveloped(&queued.created(&[three])));
+    queued.send(&enveloped(&queued.bridged(&four.key, &four.key)));
+    for folder in ["flow logs", "a+b=c"] {
+        let flow_log = queued.world.generator.flow_log("111111111111", "eu-west-3").in_folder(folder).hive();
+        let object = queued.world.put(&flow_log, 10, 20);
+        queued.send(&queued.bridged(&object.key, &object.key));
+        let object = queued.world.put(&flow_log, 10, 20);
+        let key = object.key.replace('+', "%2B").replace(' ', "+").replace('=', "%3D");
+        queued.send(&json!({"Records": [queued.record("ObjectCreated:Copy", &object.key, &key)]}));
+        let object = queued.world.put(&flow_log, 10, 20);
+        let key = object.key.replace('+', "%2B").replace(' ', "+").replace('=', "%3D");
+        queued.send(&queued.bridged(&object.key, &key));
+    }
+    queued.all_arrive(&process, 0).await;
+    assert_eq!(queued.world.s3.count(Operation::List), 0);
+    // A second notification costs nothing.
+    let gets = queued.world.s3.count(Operation::Get);
+    let object = queued.put(1, 10);
+    queued.send(&queued.created(&object));
+    queued.all_arrive(&process, 0).await;
+    queued.send(&queued.created(&object));
+    queued.until_left(0).await;
+    assert_eq!(queued.world.s3.count(Operation::Get), gets + 1);
+    stop(process).await;
+    queued.all_arrive(&queued.module().start(), 0).await;
+}
+
+#[tokio::test]
+async fn a_queue_starts_runs_of_a_playbook() {
+    let mut queued = Queued::new().await;
+    let arguments = json!({"queue_name": QUEUE, "chunk_size": 1_000});
+    let module = queued.world.module_as("fetch_queued_flowlogs").value("trigger_configuration", arguments);
+    let process = module.start();
+    queued.announce(20, 10);
+    queued.world.all_arrive(&process).await;
+    queued.until_left(0).await;
+    assert!(queued.world.platform.events().len() <= 2, "records of many objects are in a batch");
+    stop(process).await;
+    assert_eq!(queued.world.batch_folders(), 0);
+}
+
+/// Guarantee 15: A message of a queue is deleted only when every record of every object that it names was accepted, or rejected
+/// by name.
+#[tokio::test]
+async fn a_message_is_deleted_only_when_the_intake_has_its_records() {
+    let mut queued = Queued::new().await;
+    queued.intake.script().always(Fault::status(503));
+    queued.announce(3, 20);
+    let process = queued.module().start();
+    assert!(eventually(PATIENCE, || queued.intake.posts().len() > 3).await);
+    assert_eq!((queued.left(), queued.calls("DeleteMessageBatch")), (3, 0));
+    queued.intake.script().clear();
+    queued.all_arrive(&process, 0).await;
+    stop(process).await;
+}
+
+/// Guarantee 15: A message of a queue is deleted only when every record of every object that it names was accepted, or rejected
+/// by name.
+#[tokio::test]
+async fn what_is_not_delivered_at_the_shutdown_signal_is_given_back_at_once() {
+    let mut queued = Queued::new().await;
+    queued.intake.script().always(Fault::Hang);
+    queued.announce(12, 20);
+    let process = queued.module().start();
+    assert!(eventually(PATIENCE, || !queued.intake.posts().is_empty()).await);
+    stop(process).await;
+    assert_eq!((queued.left(), queued.world.s3.queues().in_flight(QUEUE)), (12, 0));
+    queued.intake.script().clear();
+    let process = queued.module().start();
+    queued.all_arrive(&process, 0).await;
+    stop(process).await;
+}
+
+/// Guarantee 15: A message of a queue is deleted only when every record of every object that it names was accepted, or rejected
+/// by name.
+#[tokio::test]
+async fn kills_lose_nothing() {
+    let mut queued = Queued::new().await;
+    for _ in 0..5 {
+        queued.announce(40, 20);
+        let posts = queued.intake.posts().len();
+        let mut process = queued.module().start();
+        assert!(eventually(PATIENCE, || queued.intake.posts().len() > posts).await);
+        process.kill();
+        process.exited(PATIENCE).await.unwrap();
+        queued.world.s3.queues().expire(QUEUE);
+    }
+    let process = queued.module().start();
+    queued.until_left(0).await;
+    assert!(!queued.is_lost(), "{:?}", queued.difference());
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn replicas_share_the_work_without_repeats() {
+    let mut queued = Queued::new().await;
+    let processes = [(); 3].map(|()| queued.module().start());
+    for _ in 0..5 {
+        queued.announce(40, 20);
+    }
+    queued.all_arrive(&processes[0], 0).await;
+    for process in processes {
+        assert!(process.stderr().contain("taking the names of flow logs from the queue"));
+        stop(process).await;
+    }
+}
+
+/// Guarantee 15: A message of a queue is deleted only when every record of every object that it names was accepted, or rejected
+/// by name.
+#[tokio::test]
+async fn one_object_that_is_denied_holds_back_no_other_and_arrives_once_it_is_allowed() {
+    let mut queued = Queued::new().await;
+    let objects = queued.put(5, 20);
+    let denied = objects[2].clone();
+    queued.world.s3.add_rule(Rule::new(Operation::Get, Trouble::ACCESS_DENIED).key_contains(&denied.key));
+    queued.send(&queued.created(&objects));
+    queued.announce(3, 20);
+    let process = queued.module().start();
+    let wanted = queued.world.expected.len() - 20;
+    assert!(eventually(PATIENCE, || queued.intake.count() == wanted).await, "{}", queued.intake.count());
+    queued.until_left(1).await;
+    queued.world.until_logged("warning", "s3:GetObject").await;
+    queued.world.s3.clear_rules();
+    // It comes again after half a minute.
+    assert!(eventually(PATIENCE, || queued.world.s3.queues().in_flight(QUEUE) == 1).await);
+    queued.world.s3.queues().expire(QUEUE);
+    queued.all_arrive(&process, 0).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn what_announces_no_flow_log_is_settled_and_what_is_unknown_stays() {
+    let mut queued = Queued::new().await;
+    queued.arguments["prefix"] = "AWSLogs/".into();
+    queued.send(&json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET}));
+    let key = "AWSLogs/111111111111/vpcflowlogs/eu-west-3/2026/11/22/x.log.gz";
+    queued.send(&json!({"Records": [queued.record("ObjectRemoved:Delete", key, key)]}));
+    queued
+        .send(&json!({"Records": [queued.record("ObjectCreated:Put", "other/x.log.gz", "other/x.log.gz")]}));
+    queued.send(
+        &json!({"Records": [queued.record("ObjectCreated:Put", "AWSLogs/111111111111/CloudTrail/x.json.gz", "AWSLogs/111111111111/CloudTrail/x.json.gz")]}),
+    );
+    // It is gone since.
+    queued.send(&json!({"Records": [queued.record("ObjectCreated:Put", key, key)]}));
+    let process = queued.module().start();
+    queued.until_left(0).await;
+    for unknown in ["hello", r#"{"Records": []}"#, r#"{"Type": "SubscriptionConfirmation", "Message": "?"}"#]
+    {
+        queued.world.s3.queues().send(QUEUE, unknown);
+    }
+    queued.world.until_logged("warning", "is no notification of S3 and is left in the queue").await;
+    queued.announce(3, 20);
+    queued.all_arrive(&process, 3).await;
+    stop(process).await;
+    assert_eq!(queued.left(), 3);
+}
+
+#[tokio::test]
+async fn a_damaged_object_is_rejected_by_name_when_it_was_read_three_times() {
+    let mut queued = Queued::new().await;
+    let flow_log = queued.world.generator.flow_log("111111111111", "eu-west-3");
+    let object = queued.world.object(&flow_log, 10, 20);
+    let body = object.body().slice(..60);
+    queued.world.s3.put(BUCKET, &object.key, body);
+    queued.send(&json!({"Records": [queued.record("ObjectCreated:Put", &object.key, &object.key)]}));
+    queued.announce(2, 20);
+    let process = queued.module().start();
+    let expired = eventually(PATIENCE, || {
+        queued.world.s3.queues().expire(QUEUE);
+        queued.left() == 0
+    });
+    assert!(expired.await, "{}", process.stderr().text());
+    queued.all_arrive(&process, 0).await;
+    assert!(
+        queued.world.is_logged("error", "object rejected") && queued.world.is_logged("error", &object.key)
+    );
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn the_least_rights_are_enough_and_what_is_missing_is_said() {
+    let mut queued = Queued::new().await;
+    for action in ["ChangeMessageVisibility", "GetQueueAttributes"] {
+        let rule = Rule::new(Operation::Queue, Trouble::ErrorSaying(403, "AccessDenied", "not authorized"));
+        queued.world.s3.add_rule(rule.key_contains(action));
+    }
+    let objects = queued.put(1, 20);
+    let rule = Rule::new(Operation::Get, Trouble::SLOW_DOWN).key_contains(&objects[0].key).times(3);
+    queued.world.s3.add_rule(rule);
+    queued.send(&queued.created(&objects));
+    queued.announce(5, 20);
+    let process = queued.module().start();
+    queued.world.until_logged("warning", "allow sqs:ChangeMessageVisibility on the queue").await;
+    queued.world.s3.queues().expire(QUEUE);
+    queued.all_arrive(&process, 0).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn a_queue_that_refuses_or_is_not_there_is_said_and_tried_again() {
+    let mut queued = Queued::new().await;
+    queued.announce(3, 20);
+    let refused = Trouble::ErrorSaying(403, "AccessDenied", "not authorized");
+    queued.world.s3.add_rule(Rule::new(Operation::Queue, refused).key_contains("ReceiveMessage").times(2));
+    let busy = Trouble::ErrorSaying(503, "ServiceUnavailable", "busy");
+    queued.world.s3.add_rule(Rule::new(Operation::Queue, busy).key_contains("DeleteMessage").times(6));
+    let process = queued.module().start();
+    queued.world.until_logged("error", "allow sqs:ReceiveMessage on the queue").await;
+    queued.all_arrive(&process, 0).await;
+    stop(process).await;
+    queued.arguments["queue_name"] = "another".into();
+    let process = queued.module().start();
+    queued.world.until_logged("error", "check the queue's name and the account's region").await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn a_bucket_in_another_region_is_found_out() {
+    let mut queued = Queued::new().await;
+    queued.world.s3.set_region(BUCKET, "eu-central-1");
+    queued.announce(3, 20);
+    let process = queued.module().start();
+    queued.all_arrive(&process, 0).await;
+    queued.announce(3, 20);
+    queued.all_arrive(&process, 0).await;
+    stop(process).await;
+}
