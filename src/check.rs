@@ -6,7 +6,11 @@
 
 use serde_json::{Map, Value};
 
+use self::account::Account;
+use self::node::Reads;
 use self::report::{Needs, Report};
+use crate::config::TriggerConfiguration;
+use crate::config::queue::QueueConfiguration;
 use crate::platform::metrics::{Metrics, Operation};
 use crate::platform::values::{ValueError, Values};
 use crate::s3::Bucket;
@@ -18,6 +22,7 @@ mod format;
 mod intake;
 mod node;
 mod platform;
+mod queue;
 mod report;
 mod sample;
 mod survey;
@@ -58,10 +63,48 @@ async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, Value
     let kind = if is_connector { "connector" } else { "trigger" };
     let node = report.step(kind, Ok(()), async |()| node::node(is_connector, values, of_node)).await;
     let node = have(&node);
-    let (account, listing) = (have(&account), node.map(|node| &node.listing));
+    let account = have(&account);
     let keys = report.step("keys", account, async |account| account::keys(account).await).await;
+    let account = keys.and(account);
+    match node.map(|node| &node.reads) {
+        Ok(Reads::Queue(queue)) => walk_queue(&mut report, account, queue, &metrics).await,
+        Ok(Reads::Listing(listing)) => walk_bucket(&mut report, account, Ok(listing), &metrics).await,
+        Err(missing) => walk_bucket(&mut report, account, Err(missing), &metrics).await,
+    }
 
-    let bucket = match (keys.and(account), listing) {
+    report.step("storage", Ok(()), async |()| platform::storage(values, node.ok()).await).await.ok();
+    if is_connector {
+        let intake = node.and_then(|node| node.intake.as_ref().ok_or(kind));
+        report.step("intake", intake, async |intake| intake::intake(intake).await).await.ok();
+    } else {
+        report.step("callback", Ok(()), async |()| platform::callback(platform.as_ref()).await).await.ok();
+    }
+    Ok(report.end(&calls(&metrics)))
+}
+
+/// The steps from the queue to the objects that it announces.
+async fn walk_queue(
+    report: &mut Report,
+    account: Needs<&Account>,
+    configuration: &QueueConfiguration,
+    metrics: &Metrics,
+) {
+    let found =
+        report.step("queue", account, async |account| queue::queue(account, configuration).await).await;
+    let place = both(account, have(&found));
+    let look = async |(account, found)| queue::message(account, configuration, found, metrics.clone()).await;
+    let object = report.step("message", place, look).await;
+    report.step("get", object, async |(bucket, object)| queue::get(bucket, object).await).await.ok();
+}
+
+/// The steps from the bucket to the records in it.
+async fn walk_bucket(
+    report: &mut Report,
+    account: Needs<&Account>,
+    listing: Needs<&TriggerConfiguration>,
+    metrics: &Metrics,
+) {
+    let bucket = match (account, listing) {
         (Ok(account), Ok(listing)) => Ok(Bucket::new(&account.aws, listing, metrics.clone())),
         (Err(missing), _) | (_, Err(missing)) => Err(missing),
     };
@@ -94,15 +137,6 @@ async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, Value
         .step("volume", both(survey, samples), async |(survey, samples)| volume::volume(survey, samples))
         .await
         .ok();
-
-    report.step("storage", Ok(()), async |()| platform::storage(values, node.ok()).await).await.ok();
-    if is_connector {
-        let intake = node.and_then(|node| node.intake.as_ref().ok_or(kind));
-        report.step("intake", intake, async |intake| intake::intake(intake).await).await.ok();
-    } else {
-        report.step("callback", Ok(()), async |()| platform::callback(platform.as_ref()).await).await.ok();
-    }
-    Ok(report.end(&calls(&metrics)))
 }
 
 /// How many calls were made to S3, by operation.

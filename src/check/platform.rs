@@ -46,7 +46,8 @@ enum State {
 async fn probe(values: &Values, node: Option<&Node>) -> Result<State, StorageError> {
     let storage = Storage::from_values(values)?;
     storage.check().await?;
-    let Some(folder) = node.map(|node| owner::folder(&node.listing, node.uuid)) else {
+    let listing = node.and_then(|node| Some((node.listing()?, node.uuid)));
+    let Some(folder) = listing.map(|(listing, uuid)| owner::folder(listing, uuid)) else {
         return Ok(State::Unknown);
     };
     if storage.names(&folder).await?.is_empty() {

@@ -11,5 +11,6 @@ mod aws;
 mod connector;
 mod health;
 mod platform;
+mod queue;
 mod role;
 mod world;

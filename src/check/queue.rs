@@ -1,0 +1,108 @@
+//! The steps `queue`, `message` and `get` of a trigger or connector that reads a queue.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::account::Account;
+use super::bucket;
+use super::report::{Step, Told, counted};
+use crate::config::queue::QueueConfiguration;
+use crate::layout::lane::is_flow_log;
+use crate::platform::metrics::Metrics;
+use crate::s3::{Bucket, Object};
+use crate::source::queue::buckets::Buckets;
+use crate::source::queue::notification::{Announced, Event, Notification};
+use crate::sqs::{Depth, Mailbox as _, Sqs, SqsError, SqsFailure};
+
+/// How long it is waited for a message to look at.
+const PEEK: Duration = Duration::from_secs(3);
+
+/// Finds the queue, and says what is in it.
+pub(super) async fn queue(account: &Account, configuration: &QueueConfiguration) -> Step<Sqs> {
+    let name = &configuration.queue;
+    let failed = |error: SqsError| {
+        let advice = error.failure().advice();
+        Told::failed(error.to_string(), advice)
+    };
+    let found = Sqs::find(&account.aws, name).await.map_err(failed)?;
+    let depth = match found.depth().await {
+        Ok(depth) => depth,
+        Err(error) if matches!(error.failure(), SqsFailure::Denied(_)) => {
+            let told = format!("the queue {name} is there; what is in it is not known ({error})");
+            return Ok((Told::ok(told), found));
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    let Depth { waiting, in_flight, dead_letters } = depth;
+    let told = Told::ok(format!(
+        "the queue {name} is there: {} waiting, {in_flight} in flight",
+        counted(waiting, "message")
+    ));
+    let told = match dead_letters {
+        Some(_) => told,
+        None => told.but(
+            "it has no queue for dead letters",
+            "create one, so that a message that can never be settled does not come again until it expires",
+        ),
+    };
+    Ok((told.with("waiting", waiting).with("in_flight", in_flight), found))
+}
+
+/// Looks at a message, which stays where it is; gives the object that it announces.
+pub(super) async fn message(
+    account: &Account,
+    configuration: &QueueConfiguration,
+    queue: &Sqs,
+    metrics: Metrics,
+) -> Step<(Bucket, Object)> {
+    // It is nobody's at once again, but SQS counts that it was received.
+    let received = tokio::time::timeout(PEEK, queue.receive(Duration::ZERO)).await;
+    let received = match received {
+        Ok(Ok(received)) => received,
+        Ok(Err(error)) => {
+            let advice = error.failure().advice();
+            return Err(Told::failed(error.to_string(), advice));
+        }
+        Err(_) => Vec::new(),
+    };
+    let Some(first) = received.into_iter().next() else {
+        return Err(Told::skipped(
+            "allowed, but no message waits: see that the bucket announces its objects here",
+        ));
+    };
+    let announced = match Notification::read(&first.body) {
+        Notification::Objects(announced) => announced,
+        Notification::Test => return Err(Told::skipped("allowed; S3's test event waits, and no object")),
+        Notification::Unknown(why) => {
+            return Err(Told::failed(
+                format!("a message is no notification of S3: {why}"),
+                "see what else sends to the queue; such messages are left in it",
+            ));
+        }
+    };
+    let Some(Announced { bucket, region, key, .. }) = announced.into_iter().find(|one| {
+        one.event == Event::Readable
+            && one.key.starts_with(&configuration.prefix)
+            && is_flow_log(&one.key, &configuration.prefix)
+    }) else {
+        return Err(Told::skipped(
+            "allowed; the message that was looked at announces no flow log below the prefix",
+        ));
+    };
+    let buckets = Buckets::new(account.aws.clone(), configuration.requester_pays, metrics);
+    let bucket = buckets.get(&bucket, region.as_deref());
+    let found = format!("allowed; one announces {key} in {}", bucket.name());
+    match bucket.look(&key).await {
+        Ok(Some(object)) => Ok((Told::ok(found).with("key", key), (bucket, object))),
+        _ => {
+            let object = Object { key, body_bytes: 1, last_modified: jiff::Timestamp::now(), etag: None };
+            Ok((Told::ok(found).with("key", object.key.as_str()), (bucket, object)))
+        }
+    }
+}
+
+/// Reads the start of the object that is announced.
+pub(super) async fn get(bucket: Bucket, object: Object) -> Step<(Object, Bytes)> {
+    bucket::get(&bucket, object).await
+}
