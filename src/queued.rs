@@ -27,7 +27,7 @@ use crate::sink::intake::Intake;
 use crate::sink::playbook::Playbook;
 use crate::source::queue::Queue;
 use crate::source::queue::buckets::Buckets;
-use crate::sqs::{Depth, Mailbox as _, Sqs, SqsError};
+use crate::sqs::{Depth, Mailbox, Sqs, SqsError};
 use crate::start::{self, Configuration, StartError, Started};
 
 /// How long a batch waits to be full. Each of a playbook starts a run.
@@ -78,10 +78,22 @@ async fn deliver_queued(
     let find = || Sqs::find(&aws, &configuration.queue);
     let mailbox = retry::until(&context.shutdown, find, failed).await?;
     tell(&name, context.shutdown.race(mailbox.depth()).await?);
-    let observer = Observer::new(None, &context.metrics);
     let buckets = Buckets::new(aws, configuration.requester_pays, context.metrics.clone());
-    let (prefix, mailbox) = (configuration.prefix.clone(), Arc::new(mailbox));
-    let queue = Arc::new(Queue::open(name, prefix, mailbox, buckets, observer.clone(), context.clone()));
+    deliver(configuration, Arc::new(mailbox), buckets, sink, linger, context).await
+}
+
+/// The same from `mailbox`.
+pub async fn deliver(
+    configuration: &QueueConfiguration,
+    mailbox: Arc<dyn Mailbox>,
+    buckets: Buckets,
+    sink: Arc<dyn Sink>,
+    linger: Duration,
+    context: Context,
+) -> Result<(), Stopped> {
+    let observer = Observer::new(None, &context.metrics);
+    let (name, prefix) = (configuration.queue.to_string(), configuration.prefix.clone());
+    let queue = Arc::new(Queue::open(&name, prefix, mailbox, buckets, observer.clone(), context.clone()));
     let decoder = Decoder::new(configuration.record_format, configuration.filter);
     let pipeline = Pipeline::new(decoder, queue.clone(), sink, observer, context);
     let ended = pipeline.lingering(linger).run(Duration::ZERO).await;

@@ -99,6 +99,11 @@ pub enum SqsFailure {
 }
 
 impl SqsError {
+    /// A call to `queue` that came to `detail`.
+    pub fn new(call: &'static str, queue: &str, detail: String, failure: SqsFailure) -> Self {
+        Self { call, queue: queue.to_owned(), detail, failure }
+    }
+
     /// Why it failed.
     pub fn failure(&self) -> SqsFailure {
         self.failure
@@ -249,8 +254,7 @@ impl Mailbox for Sqs {
 
 impl Sqs {
     fn odd(&self, call: &'static str, error: &dyn std::error::Error) -> SqsError {
-        let (queue, detail) = (self.shown.to_string(), error.to_string());
-        SqsError { call, queue, detail, failure: SqsFailure::Refused }
+        SqsError::new(call, &self.shown, error.to_string(), SqsFailure::Refused)
     }
 }
 
@@ -284,7 +288,7 @@ fn of_sdk<E: ProvideErrorMetadata + std::error::Error + 'static>(
     right: &'static str,
     error: &SdkError<E>,
 ) -> SqsError {
-    let new = |detail: String, failure| SqsError { call, queue: queue.to_owned(), detail, failure };
+    let new = |detail: String, failure| SqsError::new(call, queue, detail, failure);
     if let Some(role) = RoleError::in_chain(error) {
         return new(role.to_string(), SqsFailure::Login(role.advice()));
     }

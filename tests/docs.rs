@@ -115,6 +115,7 @@ fn served_metrics() -> BTreeSet<String> {
     metrics.object_rejected("corrupt");
     metrics.records_read(&Tally { filtered: [1; 3], ..Tally::default() });
     metrics.s3_calls.get_or_create(&Operation { operation: "list" }).inc();
+    metrics.messages("deleted", 1);
     metrics.slots_missing.get_or_create(&FlowLog { flow_log: "one".to_owned() }).inc();
     let mut served = String::new();
     prometheus_client::encoding::text::encode(&mut served, &registry).unwrap();

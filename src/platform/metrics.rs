@@ -33,6 +33,13 @@ pub struct Operation {
     pub operation: &'static str,
 }
 
+/// What became of messages.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct Fate {
+    /// `received`, `deleted`, `kept`, `given back`, `lost` or `unknown`.
+    pub fate: &'static str,
+}
+
 /// A flow log.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct FlowLog {
@@ -69,6 +76,10 @@ pub struct Metrics {
     pub objects_rejected: Family<Cause, Counter>,
     /// Calls to S3.
     pub s3_calls: Family<Operation, Counter>,
+    /// Messages of a queue, by what became of them.
+    pub messages: Family<Fate, Counter>,
+    /// Messages of a queue that are worked on.
+    pub messages_in_flight: Gauge,
     /// Callbacks that were tried again.
     pub callback_retries: Counter,
     /// Seconds from the start of a batch's delivery to its acceptance.
@@ -102,6 +113,8 @@ impl Metrics {
             objects_failed: Family::default(),
             objects_rejected: Family::default(),
             s3_calls: Family::default(),
+            messages: Family::default(),
+            messages_in_flight: Gauge::default(),
             callback_retries: Counter::default(),
             delivery_seconds: Histogram::new(exponential_buckets(0.01, 2.0, 14)),
             lag_seconds: Gauge::default(),
@@ -182,6 +195,12 @@ impl Metrics {
             metrics.slots_missing.clone(),
         );
         own.register("s3_calls", "Calls to S3, by operation", metrics.s3_calls.clone());
+        own.register("messages", "Messages of a queue, by what became of them", metrics.messages.clone());
+        own.register(
+            "messages_in_flight",
+            "Messages of a queue that are worked on",
+            metrics.messages_in_flight.clone(),
+        );
         own.register(
             "records_filtered",
             "Records left out by a filter, by reason",
@@ -214,6 +233,13 @@ impl Metrics {
     /// Counts an attempt that failed.
     pub fn object_failed(&self, cause: &'static str) {
         self.objects_failed.get_or_create(&Cause { cause }).inc();
+    }
+
+    /// Counts messages of a queue.
+    pub fn messages(&self, fate: &'static str, count: usize) {
+        if count > 0 {
+            self.messages.get_or_create(&Fate { fate }).inc_by(count as u64);
+        }
     }
 
     /// Counts an object that is not delivered.

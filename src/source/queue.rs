@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use uuid::Uuid;
 
 use self::buckets::Buckets;
 use self::keeper::Keeper;
@@ -46,7 +47,8 @@ const LONGEST: Duration = Duration::from_secs(3_600);
 /// The objects that a queue announces.
 #[derive(Debug)]
 pub struct Queue {
-    name: String,
+    /// Names this replica: two that get the same message must not share a folder in the storage.
+    owner: String,
     prefix: String,
     mailbox: Arc<dyn Mailbox>,
     buckets: Buckets,
@@ -62,7 +64,7 @@ pub struct Queue {
 impl Queue {
     /// The objects below `prefix` that the queue `name` announces.
     pub fn open(
-        name: String,
+        name: &str,
         prefix: String,
         mailbox: Arc<dyn Mailbox>,
         buckets: Buckets,
@@ -70,11 +72,13 @@ impl Queue {
         context: Context,
     ) -> Self {
         let messages = Arc::<Mutex<Messages>>::default();
-        let keeper = Arc::new(Keeper::new(Arc::clone(&mailbox), Arc::clone(&messages)));
+        let keeper =
+            Arc::new(Keeper::new(Arc::clone(&mailbox), Arc::clone(&messages), context.metrics.clone()));
         let (kept, shutdown) = (Arc::clone(&keeper), context.shutdown.clone());
         let _keeping = AbortOnDropHandle::new(tokio::spawn(async move { kept.run(&shutdown).await }));
         let settled = Arc::default();
-        Self { name, prefix, mailbox, buckets, messages, settled, keeper, observer, context, _keeping }
+        let owner = format!("{name} {}", Uuid::new_v4());
+        Self { owner, prefix, mailbox, buckets, messages, settled, keeper, observer, context, _keeping }
     }
 
     /// Deletes what is settled, and gives back at once what is not.
@@ -99,6 +103,8 @@ impl Queue {
                 Ok(received) => {
                     backoff.reset();
                     self.context.health.heartbeat();
+                    self.context.metrics.messages("received", received.len());
+                    self.messages().received(&received);
                     for message in received {
                         for claim in self.take(message, visibility).await? {
                             claims.send(claim).await.map_err(|_| Stopped)?;
@@ -127,6 +133,8 @@ impl Queue {
             }
             Notification::Unknown(why) => {
                 // It is left: it comes again until it expires or is a dead letter.
+                self.context.metrics.messages("unknown", 1);
+                self.messages().left(&message.handle);
                 let message = message.id;
                 tracing::warn!(
                     message,
@@ -163,7 +171,7 @@ impl Queue {
         let known = announced.body_bytes.filter(|_| is_known);
         let mut object = Object {
             key,
-            body_bytes: known.unwrap_or_default(),
+            body_bytes: announced.body_bytes.unwrap_or_default(),
             last_modified: announced.time.unwrap_or_else(Timestamp::now),
             etag: announced.etag,
         };
@@ -197,7 +205,7 @@ fn name(claim: &Claim) -> Name {
 
 impl Source for Queue {
     fn owner(&self) -> &str {
-        &self.name
+        &self.owner
     }
 
     fn interrupted(&self) -> Interrupted {

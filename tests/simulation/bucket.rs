@@ -133,6 +133,17 @@ impl Store for SimulatedBucket {
         read.boxed()
     }
 
+    fn look<'a>(&'a self, key: &'a str) -> Answer<'a, Option<Object>> {
+        let looked = async move {
+            let step = self.world.step(self.instance, "head", key, |_, now, fault, _| {
+                let mut there = self.world.plan.objects.iter().filter(|object| object.is_there(now));
+                there.find(|object| object.key == key).map(listed).filter(|_| fault == Fault::None)
+            });
+            Ok(step.await)
+        };
+        looked.boxed()
+    }
+
     fn now(&self) -> Timestamp {
         let now = self.world.now();
         let wrong = self.world.plan.clock.filter(|wrong| (wrong.from..wrong.until).contains(&now));

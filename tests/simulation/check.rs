@@ -90,7 +90,7 @@ impl Deliveries {
         }
     }
 
-    fn records(&self) -> HashMap<&str, usize> {
+    pub(crate) fn records(&self) -> HashMap<&str, usize> {
         let mut records = HashMap::new();
         for record in self.batches.values().flat_map(|batch| &batch.records) {
             *records.entry(record.as_str()).or_default() += 1;

@@ -47,7 +47,7 @@ pub(crate) fn run(plan: &Plan, is_told: bool) -> Result<Outcome, String> {
     let told = is_told.then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stdout).without_time());
     let subscriber = tracing_subscriber::registry().with(Named(Arc::clone(&world))).with(told);
     let _listening = tracing::subscriber::set_default(subscriber);
-    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+    let ended = caught(|| {
         for (number, end) in plan.lives.iter().enumerate() {
             in_runtime(live(&world, &configuration, 10 * number, *end))?;
             if let End::Damage { .. } = end {
@@ -64,10 +64,6 @@ pub(crate) fn run(plan: &Plan, is_told: bool) -> Result<Outcome, String> {
             }
             _ => Ok(()),
         }
-    }));
-    let ended = ended.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        Err(text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
     });
     if is_told {
         println!(
@@ -79,6 +75,14 @@ pub(crate) fn run(plan: &Plan, is_told: bool) -> Result<Outcome, String> {
     check::violation(&world, &configuration).map_or(Ok(()), Err)?;
     let mut state = world.state();
     Ok(Outcome { steps: state.steps, history: std::mem::take(&mut state.history) })
+}
+
+/// What `act` comes to; a panic is a violation as well.
+pub(crate) fn caught(act: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(act)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        Err(text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default())
+    })
 }
 
 /// A process of the trigger.
@@ -241,7 +245,7 @@ pub(crate) async fn pass(time: Duration) {
 }
 
 /// Listens for objects that are named as rejected.
-struct Named(Arc<World>);
+pub(crate) struct Named(pub(crate) Arc<World>);
 
 impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Named {
     fn on_event(&self, event: &tracing::Event<'_>, _: tracing_subscriber::layer::Context<'_, S>) {

@@ -23,6 +23,7 @@ mod dice;
 mod life;
 mod plan;
 mod platform;
+mod queue;
 mod storage;
 mod walk;
 mod world;
@@ -37,8 +38,21 @@ const SCHEDULES: u64 = 10_000;
 
 /// Runs the schedules of `seeds`, on as many threads as there are processors; gives the first failure by seed.
 fn run_all(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> Result<u64, (u64, String)> {
-    let next = AtomicU64::new(seeds.start);
     let steps = AtomicU64::new(0);
+    each(seeds, |seed| {
+        let Outcome { steps: taken, .. } = run(&plan(seed), false)?;
+        steps.fetch_add(taken, Ordering::Relaxed);
+        Ok(())
+    })?;
+    Ok(steps.into_inner())
+}
+
+/// Does something with each of `seeds`, on as many threads as there are processors, until one fails.
+fn each(
+    seeds: std::ops::Range<u64>,
+    act: impl Fn(u64) -> Result<(), String> + Sync,
+) -> Result<(), (u64, String)> {
+    let next = AtomicU64::new(seeds.start);
     let failures = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|threads| {
         for _ in 0..std::thread::available_parallelism().map_or(2, std::num::NonZero::get) {
@@ -48,20 +62,14 @@ fn run_all(seeds: std::ops::Range<u64>, plan: impl Fn(u64) -> Plan + Sync) -> Re
                     if seed >= seeds.end || !failures.lock().unwrap().is_empty() {
                         break;
                     }
-                    match run(&plan(seed), false) {
-                        Ok(Outcome { steps: taken, .. }) => {
-                            steps.fetch_add(taken, Ordering::Relaxed);
-                        }
-                        Err(violation) => failures.lock().unwrap().push((seed, violation)),
+                    if let Err(violation) = act(seed) {
+                        failures.lock().unwrap().push((seed, violation));
                     }
                 }
             });
         }
     });
-    match failures.into_inner().unwrap().into_iter().min() {
-        None => Ok(steps.into_inner()),
-        Some(failure) => Err(failure),
-    }
+    failures.into_inner().unwrap().into_iter().min().map_or(Ok(()), Err)
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -279,7 +279,7 @@ async fn what_announces_no_flow_log_is_settled_and_what_is_unknown_stays() {
     );
     // It is gone since.
     queued.send(&json!({"Records": [queued.record("ObjectCreated:Put", key, key)]}));
-    let process = queued.module().start();
+    let process = queued.module().value("metrics_port", queued.world.metrics_port).start();
     queued.until_left(0).await;
     for unknown in ["hello", r#"{"Records": []}"#, r#"{"Type": "SubscriptionConfirmation", "Message": "?"}"#]
     {
@@ -288,6 +288,10 @@ async fn what_announces_no_flow_log_is_settled_and_what_is_unknown_stays() {
     queued.world.until_logged("warning", "is no notification of S3 and is left in the queue").await;
     queued.announce(3, 20);
     queued.all_arrive(&process, 3).await;
+    for (fate, least) in [("received", 11.0), ("deleted", 8.0), ("unknown", 3.0)] {
+        let count = queued.world.metric(&format!("aws_flowlogs_messages_total{{fate=\"{fate}\"}}")).await;
+        assert!(count >= least, "{fate}: {count}");
+    }
     stop(process).await;
     assert_eq!(queued.left(), 3);
 }

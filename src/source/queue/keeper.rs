@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::platform::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::source::queue::messages::Messages;
 use crate::sqs::{AT_ONCE, Mailbox, SqsError, SqsFailure};
@@ -13,6 +14,8 @@ use crate::sqs::{AT_ONCE, Mailbox, SqsError, SqsFailure};
 const VISIBILITY: Duration = Duration::from_secs(120);
 /// The same where it cannot be kept for longer later: what the longest work takes, a sink that refuses aside.
 const ONCE_FOR_ALL: Duration = Duration::from_secs(900);
+/// After how long what SQS did not take is told again.
+const RETRY: Duration = Duration::from_secs(5);
 /// How often it is looked what there is to tell.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -21,13 +24,14 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Keeper {
     mailbox: Arc<dyn Mailbox>,
     messages: Arc<Mutex<Messages>>,
+    metrics: Metrics,
     /// Whether the user may not keep messages.
     cannot_keep: AtomicBool,
 }
 
 impl Keeper {
-    pub(super) fn new(mailbox: Arc<dyn Mailbox>, messages: Arc<Mutex<Messages>>) -> Self {
-        Self { mailbox, messages, cannot_keep: AtomicBool::new(false) }
+    pub(super) fn new(mailbox: Arc<dyn Mailbox>, messages: Arc<Mutex<Messages>>, metrics: Metrics) -> Self {
+        Self { mailbox, messages, metrics, cannot_keep: AtomicBool::new(false) }
     }
 
     /// For how long a message is to be nobody else's when it is taken.
@@ -46,6 +50,8 @@ impl Keeper {
             self.keep(&due, VISIBILITY).await;
             self.give_back().await;
             self.delete().await;
+            let in_flight = self.messages().count();
+            self.metrics.messages_in_flight.set(i64::try_from(in_flight).unwrap_or(i64::MAX));
         }
     }
 
@@ -54,7 +60,10 @@ impl Keeper {
         let deletable = self.messages().take_deletable();
         for handles in deletable.chunks(AT_ONCE) {
             let left = match self.mailbox.delete(handles).await {
-                Ok(left) => left,
+                Ok(left) => {
+                    self.metrics.messages("deleted", handles.len() - left.len());
+                    left
+                }
                 Err(error) => {
                     tracing::warn!(%error, "could not delete messages whose records are delivered; it is tried again");
                     handles.to_vec()
@@ -92,7 +101,10 @@ impl Keeper {
         for handles in handles.chunks(AT_ONCE) {
             match self.mailbox.keep(handles, visibility).await {
                 Ok(lost) => {
+                    let fate = if visibility == VISIBILITY { "kept" } else { "given back" };
+                    self.metrics.messages(fate, handles.len().saturating_sub(lost.len()));
                     let count = self.messages().lost(&lost);
+                    self.metrics.messages("lost", count);
                     if count > 0 {
                         tracing::warn!(
                             messages = count,
@@ -101,7 +113,10 @@ impl Keeper {
                         );
                     }
                 }
-                Err(error) => self.cannot(&error),
+                Err(error) => {
+                    self.cannot(&error);
+                    self.messages().try_again(handles, RETRY);
+                }
             }
         }
     }

@@ -27,6 +27,8 @@ pub struct Name {
 /// What is known of the messages in flight.
 #[derive(Debug, Default)]
 pub struct Messages {
+    /// The handles of messages that were received and not read yet.
+    unread: Vec<String>,
     held: HashMap<String, Held>,
     objects: HashMap<Name, Wanted>,
     delivered: Delivered,
@@ -61,6 +63,16 @@ struct Wanted {
 }
 
 impl Messages {
+    /// Messages were received, to be read one after the other.
+    pub fn received(&mut self, received: &[Message]) {
+        self.unread = received.iter().map(|message| message.handle.clone()).collect();
+    }
+
+    /// A message is left as it is.
+    pub fn left(&mut self, handle: &str) {
+        self.unread.retain(|unread| unread != handle);
+    }
+
     /// A message came that is nobody else's for `visibility`. Gives those of its objects that nobody works on yet, each with the
     /// number of its records that were delivered.
     pub fn took(
@@ -69,6 +81,7 @@ impl Messages {
         visibility: Duration,
         objects: Vec<(Name, Option<String>)>,
     ) -> Vec<(Name, u64)> {
+        self.left(handle);
         let due = Some(Instant::now() + visibility / 2);
         if let Some(held) = self.held.get_mut(id) {
             // It came again while it is worked on.
@@ -155,6 +168,7 @@ impl Messages {
 
     /// A message that announces nothing that is to be delivered.
     pub fn delete(&mut self, handle: String) {
+        self.left(&handle);
         self.deletable.push(handle);
     }
 
@@ -184,6 +198,13 @@ impl Messages {
         taken.collect()
     }
 
+    /// These could not be kept: it is tried again after a time.
+    pub fn try_again(&mut self, handles: &[String], after: Duration) {
+        let again = Some(Instant::now() + after);
+        let ours = self.held.values_mut().filter(|held| held.due.is_some() && handles.contains(&held.handle));
+        ours.for_each(|held| held.due = again);
+    }
+
     /// Somebody else has got these messages. Gives how many of them were in flight.
     pub fn lost(&mut self, handles: &[String]) -> usize {
         let lost = self.held.values_mut().filter(|held| handles.contains(&held.handle));
@@ -193,7 +214,8 @@ impl Messages {
     /// Takes all messages in flight that are still ours.
     pub fn take_all(&mut self) -> Vec<String> {
         self.objects.clear();
-        self.held.drain().filter(|(_, held)| held.due.is_some()).map(|(_, held)| held.handle).collect()
+        let ours = self.held.drain().filter(|(_, held)| held.due.is_some()).map(|(_, held)| held.handle);
+        self.unread.drain(..).chain(ours).collect()
     }
 }
 
