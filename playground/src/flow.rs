@@ -1,4 +1,4 @@
-//! The two ways of records to the intake, and all in which they differ here.
+//! The ways of records to the intake, and all in which they differ here.
 
 /// Records in a batch at most.
 pub(crate) const CHUNK: usize = 2500;
@@ -12,6 +12,10 @@ pub(crate) struct Flow {
     pub(crate) command: &'static str,
     /// The value that has its arguments.
     pub(crate) configuration: &'static str,
+    /// Whether it sends to the intake itself.
+    pub(crate) is_connector: bool,
+    /// Whether it takes the names of objects from a queue.
+    pub(crate) is_queued: bool,
     /// Who takes its batches, and what they are there.
     pub(crate) taker: &'static str,
     pub(crate) batch: &'static str,
@@ -23,11 +27,25 @@ pub(crate) struct Flow {
     pub(crate) repeats: usize,
 }
 
+impl Flow {
+    /// The one that was chosen.
+    pub(crate) fn of(is_connector: bool, is_queued: bool) -> &'static Self {
+        match (is_connector, is_queued) {
+            (false, false) => &PLAYBOOK,
+            (true, false) => &CONNECTOR,
+            (false, true) => &QUEUED_PLAYBOOK,
+            (true, true) => &QUEUED_CONNECTOR,
+        }
+    }
+}
+
 /// A trigger that starts a run of the playbook for each batch.
-pub(crate) const PLAYBOOK: Flow = Flow {
+const PLAYBOOK: Flow = Flow {
     node: "trigger",
     command: "fetch_flowlogs",
     configuration: "trigger_configuration",
+    is_connector: false,
+    is_queued: false,
     taker: "platform",
     batch: "an event",
     failing: "S3, the platform and the intake",
@@ -36,13 +54,21 @@ pub(crate) const PLAYBOOK: Flow = Flow {
 };
 
 /// A connector that sends batches to the intake itself.
-pub(crate) const CONNECTOR: Flow = Flow {
+const CONNECTOR: Flow = Flow {
     node: "connector",
     command: "collect_flowlogs",
     configuration: "connector_configuration",
+    is_connector: true,
+    is_queued: false,
     taker: "intake",
     batch: "a request",
     failing: "S3 and the intake",
     log: "the connector log",
     repeats: 5 * CHUNK,
 };
+
+/// The same, fed by a queue: what was in flight at a kill comes again.
+const QUEUED_PLAYBOOK: Flow =
+    Flow { command: "fetch_queued_flowlogs", is_queued: true, repeats: 5 * CHUNK, ..PLAYBOOK };
+const QUEUED_CONNECTOR: Flow =
+    Flow { command: "collect_queued_flowlogs", is_queued: true, repeats: 10 * CHUNK, ..CONNECTOR };

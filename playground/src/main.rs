@@ -43,8 +43,10 @@ use writer::Writer;
 
 /// How often the progress is looked at.
 const TICK: Duration = Duration::from_millis(250);
-/// How long what was written may take to arrive once the writing is over.
+/// How long what was written may take to arrive once the writing is over. What a killed replica had taken from a queue comes
+/// again after two minutes.
 const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE_OF_QUEUE: Duration = Duration::from_secs(180);
 /// What the platform gives a trigger or connector to end.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -69,6 +71,7 @@ async fn play(options: Options) -> Result<Verdict, Problem> {
     if let Some(writer) = &mut writer {
         writer.write_backlog();
     }
+    let others: Vec<Process> = world.others.iter().map(support::module::Module::start).collect();
     let mut node = world.node.start();
     screen.banner(&world, &options, &node);
     let runs = tokio::spawn(Arc::clone(&world.runs).run_events());
@@ -81,14 +84,15 @@ async fn play(options: Options) -> Result<Verdict, Problem> {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let start = Instant::now();
     let mut writing_until = start + writing;
-    let mut until = writing_until + PATIENCE;
+    let patience = if world.flow.is_queued { PATIENCE_OF_QUEUE } else { PATIENCE };
+    let mut until = writing_until + patience;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = interrupts.next() => {
                 // The first ends the writing, the second the waiting.
                 let now = Instant::now();
-                until = if now >= writing_until { now } else { now + PATIENCE };
+                until = if now >= writing_until { now } else { now + patience };
                 writing_until = writing_until.min(now);
             }
         }
@@ -114,6 +118,9 @@ async fn play(options: Options) -> Result<Verdict, Problem> {
     let asked = Instant::now();
     let exit = node.stop(GRACE).await;
     let took = asked.elapsed();
+    for mut other in others {
+        other.stop(GRACE).await;
+    }
     // What the trigger handed over last still has to go through the playbook.
     tokio::select! {
         _ = support::eventually(PATIENCE, || world.runs.under_way() == 0) => {}

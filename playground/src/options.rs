@@ -16,6 +16,13 @@ pub(crate) struct Options {
     /// Run the connector, which sends to the intake itself, in place of the trigger with its playbook
     #[arg(long, conflicts_with = "bucket")]
     pub(crate) connector: bool,
+    /// Take the names of objects from a queue, in place of listing the bucket
+    #[arg(long, conflicts_with = "bucket")]
+    pub(crate) queue: bool,
+    /// How many processes share the queue
+    #[arg(long, value_name = "N", requires = "queue", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=8))]
+    pub(crate) replicas: u32,
     /// Kill the trigger or the connector half-way (SIGKILL) and start it again
     #[arg(long)]
     pub(crate) kill: bool,

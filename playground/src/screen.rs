@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use support::module::Process;
 
-use crate::flow::CONNECTOR;
 use crate::options::Options;
 use crate::world::{BUCKET, World};
 use crate::writer::EXPECTED;
@@ -49,7 +48,7 @@ impl Screen {
         let platform = platform.split_once("/api").map_or(platform.as_str(), |(url, _)| url);
         let seconds = options.seconds;
         let flow = world.flow;
-        let (does, action) = if *flow == CONNECTOR {
+        let (does, action) = if flow.is_connector {
             ("hands out the secret and takes the log".to_owned(), "")
         } else {
             (

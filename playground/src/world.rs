@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::json;
 use support::intake::Intake;
@@ -12,7 +13,7 @@ use support::s3;
 use support::script::Script;
 use tempfile::TempDir;
 
-use crate::flow::{CHUNK, CONNECTOR, Flow, PLAYBOOK};
+use crate::flow::{CHUNK, Flow};
 use crate::ledger::{Ledger, Sums};
 use crate::metrics::Metrics;
 use crate::options::Options;
@@ -20,6 +21,9 @@ use crate::runs::Runs;
 
 /// The bucket of generated flow logs.
 pub(crate) const BUCKET: &str = "vpc-flow-logs";
+/// The queue in which S3 announces them.
+const QUEUE: &str = "vpc-flow-logs";
+const DEAD_LETTERS: &str = "vpc-flow-logs-dead-letters";
 /// What the form shows, and the module is given, in place of a secret.
 const PLACEHOLDER: &str = "**********";
 const TEMPLATE: &str = "templates/aws-flowlogs.json";
@@ -61,6 +65,8 @@ pub(crate) struct World {
     pub(crate) runs: Arc<Runs>,
     /// How the platform starts the trigger or the connector.
     pub(crate) node: Module,
+    /// The other replicas.
+    pub(crate) others: Vec<Module>,
     pub(crate) metrics: Metrics,
     pub(crate) playbook_name: String,
     pub(crate) intake_server: String,
@@ -82,7 +88,7 @@ impl World {
     /// Starts the servers; trigger or connector is ready to be started.
     pub(crate) async fn build(options: &Options) -> Result<Self, Problem> {
         let binary = binary()?;
-        let flow = if options.connector { &CONNECTOR } else { &PLAYBOOK };
+        let flow = Flow::of(options.connector, options.queue);
         let home = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
         let folder = tempfile::Builder::new().prefix("aws-flowlogs-playground-").tempdir()?;
         let account = account(options)?;
@@ -90,6 +96,15 @@ impl World {
             Some(_) => None,
             None => Some(s3::Server::start(&account.access_key, &account.secret_access_key).await),
         };
+        if let Some(s3) = s3.as_ref().filter(|_| flow.is_queued) {
+            let control = s3.control();
+            control.create_bucket(BUCKET);
+            for queue in [QUEUE, DEAD_LETTERS] {
+                control.queues().create(queue, Duration::from_secs(120));
+            }
+            control.queues().redrive(QUEUE, DEAD_LETTERS, 10);
+            control.announce(BUCKET, QUEUE);
+        }
         let intake = match options.intake_key {
             Some(_) => None,
             None => Some(Intake::start(&uuid::Uuid::new_v4().to_string()).await),
@@ -131,17 +146,19 @@ impl World {
             arguments.insert("intake_server".to_owned(), intake_server.as_str().into());
         }
         let metrics_port = support::free_port();
-        let mut node = module(flow.command)
-            .values_in(folder.path().join("trigger-values"))
-            .storage(&storage)
-            .value("token", platform.token())
-            .value("url_callback", platform.url_callback())
-            .value("liveness_port", support::free_port())
-            .value("metrics_port", metrics_port)
-            .value(flow.configuration, arguments);
-        if options.verbose {
-            node = node.echo();
-        }
+        let node = |number: u32, metrics_port: u16| {
+            let node = module(flow.command)
+                .values_in(folder.path().join(format!("values-{number}")))
+                .storage(&storage)
+                .value("token", platform.token())
+                .value("url_callback", platform.url_callback())
+                .value("liveness_port", support::free_port())
+                .value("metrics_port", metrics_port)
+                .value(flow.configuration, &arguments);
+            if options.verbose { node.echo() } else { node }
+        };
+        let others = (1..options.replicas).map(|number| node(number, support::free_port())).collect();
+        let node = node(0, metrics_port);
         let runner = Runner::new(Arc::clone(&platform), playbook, module("push_events"));
         Ok(Self {
             flow,
@@ -150,6 +167,7 @@ impl World {
             platform,
             intake,
             node,
+            others,
             metrics: Metrics::new(metrics_port),
             playbook_name,
             intake_server,
@@ -182,7 +200,7 @@ impl World {
 
     /// What goes wrong where batches are taken; `None`: that is the user's intake.
     pub(crate) fn taker(&self) -> Option<&Script> {
-        if *self.flow == CONNECTOR {
+        if self.flow.is_connector {
             self.intake.as_ref().map(Intake::script)
         } else {
             Some(self.platform.script(Endpoint::Events))
@@ -192,7 +210,7 @@ impl World {
     /// Batches that were taken: runs of the playbook, or the connector's requests.
     pub(crate) fn batches(&self) -> usize {
         match &self.intake {
-            Some(intake) if *self.flow == CONNECTOR => {
+            Some(intake) if self.flow.is_connector => {
                 intake.posts().iter().filter(|post| post.events > 0).count()
             }
             _ => self.runs.so_far().batches,
@@ -240,6 +258,7 @@ fn account(options: &Options) -> Result<Account, Problem> {
 /// What the user fills in on the form, but for the intake.
 fn arguments(options: &Options) -> serde_json::Value {
     match &options.bucket {
+        None if options.queue => json!({"queue_name": QUEUE, "prefix": "AWSLogs/", "chunk_size": CHUNK}),
         // Small steps, so that there is something to see in half a minute.
         None => json!({
             "bucket_name": BUCKET,

@@ -40,8 +40,9 @@ const HELD: usize = 1_000;
 /// Attempts after which an object that is damaged is rejected.
 const ATTEMPTS: u32 = 3;
 /// After how long a message comes again whose object could not be read: twice as long each time, up to an hour, so that a queue
-/// for dead letters does not fill with what passes.
+/// for dead letters does not fill with what passes; sooner where it may have passed already.
 const AGAIN: Duration = Duration::from_secs(30);
+const AGAIN_SOON: Duration = Duration::from_secs(3);
 const LONGEST: Duration = Duration::from_secs(3_600);
 
 /// The objects that a queue announces.
@@ -234,7 +235,10 @@ impl Source for Queue {
         if error.is_poison() && attempts >= ATTEMPTS {
             return Verdict::Rejected { attempts };
         }
-        let mut again = AGAIN.saturating_mul(1 << attempts.saturating_sub(1).min(7)).min(LONGEST);
+        let is_passing = matches!(error, FetchError::Read(error)
+            if matches!(error.failure(), S3Failure::Passing | S3Failure::Unreachable(_)));
+        let first = if is_passing { AGAIN_SOON } else { AGAIN };
+        let mut again = first.saturating_mul(1 << attempts.saturating_sub(1).min(11)).min(LONGEST);
         if let FetchError::Read(error) = error
             && let S3Failure::WrongRegion(Some(region)) = error.failure()
         {

@@ -366,3 +366,17 @@ async fn a_bucket_in_another_region_is_found_out() {
     queued.all_arrive(&process, 0).await;
     stop(process).await;
 }
+
+#[tokio::test]
+async fn a_message_costs_a_third_of_a_call_of_sqs_at_most() {
+    let mut queued = Queued::new().await;
+    queued.arguments["chunk_size"] = 1_000.into();
+    queued.announce(1_000, 10);
+    let process = queued.module().start();
+    queued.all_arrive(&process, 0).await;
+    let requests = queued.world.s3.requests();
+    let calls = requests.iter().filter(|request| request.operation == Operation::Queue).count();
+    assert!(calls <= 350, "{calls}");
+    assert_eq!(queued.world.s3.count(Operation::Head), 0);
+    stop(process).await;
+}

@@ -168,6 +168,11 @@ impl Control {
         self.bucket(bucket, |bucket| bucket.requester_pays = true);
     }
 
+    /// From now on each object that is written to a bucket is announced in a queue.
+    pub fn announce(&self, bucket: &str, queue: &str) {
+        self.bucket(bucket, |bucket| bucket.announced_in = Some(queue.to_owned()));
+    }
+
     /// Writes an object, now by the server's clock.
     pub fn put(&self, bucket: &str, key: &str, body: impl Into<Bytes>) {
         self.put_at(bucket, key, body, self.clock.now());
@@ -176,7 +181,14 @@ impl Control {
     /// Writes an object with a Last-Modified of the caller's choice; whole seconds go over the wire.
     pub fn put_at(&self, bucket: &str, key: &str, body: impl Into<Bytes>, last_modified: Timestamp) {
         let object = Object::new(body.into(), last_modified);
-        self.bucket(bucket, |bucket| bucket.put(key, object));
+        let message = queues::created(bucket, key, &object);
+        let queue = self.bucket(bucket, |bucket| {
+            bucket.put(key, object);
+            bucket.announced_in.clone()
+        });
+        if let Some(queue) = queue {
+            self.queues.send(&queue, &message.to_string());
+        }
     }
 
     /// Changes the storage class of an object, e.g. to `GLACIER`: still listed, no longer readable.

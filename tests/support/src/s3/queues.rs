@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::signature::is_signed_with;
+use super::store::Object;
 use super::sts::ACCOUNT;
 
 /// The queues of a server. Clones share them.
@@ -241,6 +242,16 @@ impl Queue {
         message.visible = now + visibility;
         Ok(())
     }
+}
+
+/// What S3 says of an object that was written.
+pub(super) fn created(bucket: &str, key: &str, object: &Object) -> Value {
+    let key: String = form_urlencoded::byte_serialize(key.as_bytes()).collect();
+    let object = json!({"key": key.replace("%2F", "/"), "size": object.body.len(), "eTag": object.etag()});
+    json!({"Records": [{
+        "eventVersion": "2.6", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "awsRegion": "eu-west-3",
+        "eventTime": Timestamp::now().to_string(), "s3": {"bucket": {"name": bucket}, "object": object},
+    }]})
 }
 
 /// The ARN of a queue.

@@ -63,6 +63,8 @@ pub(super) struct Bucket {
     objects: BTreeMap<Key, Object>,
     /// Where the bucket lives; `None`: wherever the caller thinks.
     pub(super) region: Option<String>,
+    /// The queue in which its new objects are announced.
+    pub(super) announced_in: Option<String>,
     /// Whether whoever calls it pays.
     pub(super) requester_pays: bool,
     /// The parts of the uploads that were begun and not ended, by their IDs.
