@@ -13,8 +13,9 @@ use aws_sdk_sqs::types::{
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
-use crate::aws::role::RoleError;
+use crate::aws::role::{RoleError, Session};
 use crate::aws::{self, Aws};
 use crate::config::queue::QueueName;
 use crate::http::{no_answer, quoted};
@@ -137,6 +138,8 @@ pub struct Sqs {
     client: aws_sdk_sqs::Client,
     url: String,
     shown: Arc<str>,
+    /// Where the credentials are a role's.
+    session: Option<Arc<Session>>,
 }
 
 impl Sqs {
@@ -144,20 +147,39 @@ impl Sqs {
     pub async fn find(aws: &Aws, name: &QueueName) -> Result<Self, SqsError> {
         let config = aws.sqs(name.region.as_deref()).timeout_config(aws::time_limits(Some(ATTEMPT), None));
         let client = aws_sdk_sqs::Client::from_conf(config.build());
-        let shown: Arc<str> = name.to_string().into();
-        if let Some(url) = name.url.clone() {
-            return Ok(Self { client, url, shown });
+        let (url, session) = (name.url.clone().unwrap_or_default(), aws.session().cloned());
+        let mut queue = Self { client, url, shown: name.to_string().into(), session };
+        if queue.url.is_empty() {
+            let (asked, since) = (queue.client.get_queue_url().queue_name(&name.name), Instant::now());
+            let asked = asked.set_queue_owner_aws_account_id(name.account.clone()).send().await;
+            let found = asked.map_err(|error| queue.failed("find", "sqs:GetQueueUrl", since, &error))?;
+            queue.url = found.queue_url.unwrap_or_default();
         }
-        let asked = client.get_queue_url().queue_name(&name.name);
-        let asked = asked.set_queue_owner_aws_account_id(name.account.clone()).send().await;
-        let found = asked.map_err(|error| of_sdk("find", &shown, "sqs:GetQueueUrl", &error))?;
-        Ok(Self { client, url: found.queue_url.unwrap_or_default(), shown })
+        Ok(queue)
+    }
+
+    /// Puts a failed call into words; `right` is what it needs. Credentials that have ended are given up: the next attempt gets
+    /// new ones.
+    fn failed<E: ProvideErrorMetadata + std::error::Error + 'static>(
+        &self,
+        call: &'static str,
+        right: &'static str,
+        since: Instant,
+        error: &SdkError<E>,
+    ) -> SqsError {
+        if let Some(session) = &self.session
+            && error.code().is_some_and(|code| code.contains("ExpiredToken"))
+        {
+            session.give_up(since);
+        }
+        of_sdk(call, &self.shown, right, error)
     }
 }
 
 impl Mailbox for Sqs {
     fn receive(&self, visibility: Duration) -> Answer<'_, Vec<Message>> {
         let received = async move {
+            let since = Instant::now();
             let received = self
                 .client
                 .receive_message()
@@ -169,7 +191,7 @@ impl Mailbox for Sqs {
                 .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
                 .send()
                 .await
-                .map_err(|error| of_sdk("receive from", &self.shown, "sqs:ReceiveMessage", &error))?;
+                .map_err(|error| self.failed("receive from", "sqs:ReceiveMessage", since, &error))?;
             Ok(received.messages.unwrap_or_default().into_iter().filter_map(message).collect())
         };
         received.boxed()
@@ -177,6 +199,7 @@ impl Mailbox for Sqs {
 
     fn keep<'a>(&'a self, handles: &'a [String], visibility: Duration) -> Answer<'a, Vec<String>> {
         let kept = async move {
+            let since = Instant::now();
             let entries = handles.iter().enumerate().map(|(id, handle)| {
                 ChangeMessageVisibilityBatchRequestEntry::builder()
                     .id(id.to_string())
@@ -193,7 +216,7 @@ impl Mailbox for Sqs {
                 .set_entries(Some(entries))
                 .send()
                 .await
-                .map_err(|error| of_sdk("keep in", &self.shown, "sqs:ChangeMessageVisibility", &error))?;
+                .map_err(|error| self.failed("keep in", "sqs:ChangeMessageVisibility", since, &error))?;
             let lost = kept.failed.into_iter().filter(|failed| failed.sender_fault);
             Ok(lost.filter_map(|failed| of_id(handles, &failed.id)).collect())
         };
@@ -202,6 +225,7 @@ impl Mailbox for Sqs {
 
     fn delete<'a>(&'a self, handles: &'a [String]) -> Answer<'a, Vec<String>> {
         let deleted = async move {
+            let since = Instant::now();
             let entries = handles.iter().enumerate().map(|(id, handle)| {
                 DeleteMessageBatchRequestEntry::builder().id(id.to_string()).receipt_handle(handle).build()
             });
@@ -214,7 +238,7 @@ impl Mailbox for Sqs {
                 .set_entries(Some(entries))
                 .send()
                 .await
-                .map_err(|error| of_sdk("delete from", &self.shown, "sqs:DeleteMessage", &error))?;
+                .map_err(|error| self.failed("delete from", "sqs:DeleteMessage", since, &error))?;
             Ok(deleted.failed.into_iter().filter_map(|failed| of_id(handles, &failed.id)).collect())
         };
         deleted.boxed()
@@ -222,6 +246,7 @@ impl Mailbox for Sqs {
 
     fn depth(&self) -> Answer<'_, Depth> {
         let asked = async move {
+            let since = Instant::now();
             use QueueAttributeName::{
                 ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, RedrivePolicy,
             };
@@ -234,7 +259,7 @@ impl Mailbox for Sqs {
                 .attribute_names(RedrivePolicy)
                 .send()
                 .await
-                .map_err(|error| of_sdk("look at", &self.shown, "sqs:GetQueueAttributes", &error))?;
+                .map_err(|error| self.failed("look at", "sqs:GetQueueAttributes", since, &error))?;
             let attributes = asked.attributes.unwrap_or_default();
             let number = |name| attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or_default();
             let policy = attributes.get(&RedrivePolicy).map(|policy| serde_json::from_str(policy));

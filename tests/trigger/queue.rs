@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use support::eventually;
 use support::flowlogs::LogObject;
+use support::identity::{AUDIENCE, ISSUER};
 use support::intake::Intake;
 use support::module::{Module, Process};
-use support::s3::{Operation, Rule, Trouble};
+use support::s3::{Operation, Role, Rule, Trouble, Trust};
 use support::script::Fault;
 
 use crate::world::{BUCKET, PATIENCE, World, stop};
@@ -119,12 +121,12 @@ impl Queued {
         self.until_left(left).await;
     }
 
-    /// Calls of SQS with this action.
+    /// Calls of SQS whose action has this in its name.
     fn calls(&self, action: &str) -> usize {
         let requests = self.world.s3.requests();
         requests
             .iter()
-            .filter(|request| request.operation == Operation::Queue && request.key == action)
+            .filter(|request| request.operation == Operation::Queue && request.key.contains(action))
             .count()
     }
 }
@@ -150,14 +152,13 @@ async fn objects_arrive_in_whatever_wrapping_they_are_announced_and_their_messag
     }
     queued.all_arrive(&process, 0).await;
     assert_eq!(queued.world.s3.count(Operation::List), 0);
-    // A second notification costs nothing.
     let gets = queued.world.s3.count(Operation::Get);
     let object = queued.put(1, 10);
     queued.send(&queued.created(&object));
     queued.all_arrive(&process, 0).await;
     queued.send(&queued.created(&object));
     queued.until_left(0).await;
-    assert_eq!(queued.world.s3.count(Operation::Get), gets + 1);
+    assert_eq!(queued.world.s3.count(Operation::Get), gets + 1, "a second notification costs nothing");
     stop(process).await;
     queued.all_arrive(&queued.module().start(), 0).await;
 }
@@ -171,7 +172,7 @@ async fn a_queue_starts_runs_of_a_playbook() {
     queued.announce(20, 10);
     queued.world.all_arrive(&process).await;
     queued.until_left(0).await;
-    assert!(queued.world.platform.events().len() <= 2, "records of many objects are in a batch");
+    assert!(queued.world.platform.events().len() < 10, "records of many objects are in a batch");
     stop(process).await;
     assert_eq!(queued.world.batch_folders(), 0);
 }
@@ -237,7 +238,7 @@ async fn replicas_share_the_work_without_repeats() {
     }
     queued.all_arrive(&processes[0], 0).await;
     for process in processes {
-        assert!(process.stderr().contain("taking the names of flow logs from the queue"));
+        assert!(process.stderr().wait_for("taking the names of flow logs", PATIENCE).await);
         stop(process).await;
     }
 }
@@ -289,8 +290,9 @@ async fn what_announces_no_flow_log_is_settled_and_what_is_unknown_stays() {
     queued.announce(3, 20);
     queued.all_arrive(&process, 3).await;
     for (fate, least) in [("received", 11.0), ("deleted", 8.0), ("unknown", 3.0)] {
-        let count = queued.world.metric(&format!("aws_flowlogs_messages_total{{fate=\"{fate}\"}}")).await;
-        assert!(count >= least, "{fate}: {count}");
+        let name = format!("aws_flowlogs_messages_total{{fate=\"{fate}\"}}");
+        let counted = async { while queued.world.metric(&name).await < least {} };
+        tokio::time::timeout(PATIENCE, counted).await.expect(fate);
     }
     stop(process).await;
     assert_eq!(queued.left(), 3);
@@ -306,15 +308,15 @@ async fn a_damaged_object_is_rejected_by_name_when_it_was_read_three_times() {
     queued.send(&json!({"Records": [queued.record("ObjectCreated:Put", &object.key, &object.key)]}));
     queued.announce(2, 20);
     let process = queued.module().start();
-    let expired = eventually(PATIENCE, || {
+    for time in 1..=2 {
+        // It is given back for some time, which passes.
+        let given_back = || queued.calls("ChangeMessageVisibility") >= time;
+        assert!(eventually(PATIENCE, given_back).await, "{}", process.stderr().text());
         queued.world.s3.queues().expire(QUEUE);
-        queued.left() == 0
-    });
-    assert!(expired.await, "{}", process.stderr().text());
+    }
     queued.all_arrive(&process, 0).await;
-    assert!(
-        queued.world.is_logged("error", "object rejected") && queued.world.is_logged("error", &object.key)
-    );
+    queued.world.until_logged("error", "object rejected").await;
+    queued.world.until_logged("error", &object.key).await;
     stop(process).await;
 }
 
@@ -374,9 +376,25 @@ async fn a_message_costs_a_third_of_a_call_of_sqs_at_most() {
     queued.announce(1_000, 10);
     let process = queued.module().start();
     queued.all_arrive(&process, 0).await;
-    let requests = queued.world.s3.requests();
-    let calls = requests.iter().filter(|request| request.operation == Operation::Queue).count();
-    assert!(calls <= 350, "{calls}");
+    assert!(queued.calls("") <= 350, "{}", queued.calls(""));
     assert_eq!(queued.world.s3.count(Operation::Head), 0);
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn a_role_whose_session_ends_goes_on_with_another() {
+    const ROLE: &str = "arn:aws:iam::111111111111:role/SekoiaIOConnectorRole";
+    let mut queued = Queued::new().await;
+    let sessions = queued.world.s3.sessions().clone();
+    sessions.add_provider(ISSUER, &[AUDIENCE]);
+    let (trust, life) = (Trust::in_platform(), SignedDuration::from_hours(1));
+    sessions.add(Role { arn: ROLE.to_owned(), trust, life });
+    let account = json!({"aws_role_arn": ROLE, "aws_region_name": "eu-west-3"});
+    let process = queued.module().value("module_configuration", account).start();
+    for _ in 0..4 {
+        queued.announce(3, 20);
+        queued.all_arrive(&process, 0).await;
+        sessions.end_all();
+    }
     stop(process).await;
 }
