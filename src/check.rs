@@ -94,7 +94,7 @@ async fn walk_queue(
     let place = both(account, have(&found));
     let look = async |(account, found)| queue::message(account, configuration, found, metrics.clone()).await;
     let object = report.step("message", place, look).await;
-    report.step("get", object, async |(bucket, object)| queue::get(bucket, object).await).await.ok();
+    report.step("get", object, async |(bucket, object)| bucket::get(&bucket, object).await).await.ok();
 }
 
 /// The steps from the bucket to the records in it.

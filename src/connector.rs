@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -27,8 +25,7 @@ const UNNAMED: Uuid = Uuid::from_u128(0x5d0a_94f1_8c3e_4b57_a1d2_6e8f_03b7_c9d4)
 /// Runs the connector until the shutdown signal comes.
 pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
     let work = |started: Started<ConnectorConfiguration>| {
-        let Started { configuration, aws, callback, context, instance } = started;
-        let bucket = Bucket::new(&aws, &configuration.listing, context.metrics.clone());
+        let Started { configuration, place: bucket, callback, context, instance } = started;
         let intake = &configuration.intake;
         let client = Client::new(callback.http().clone(), intake.batch_url.clone(), &intake.intake_key);
         collect(configuration, bucket, Arc::new(client), context, instance)
@@ -51,6 +48,8 @@ pub async fn collect(
 }
 
 impl Configuration for ConnectorConfiguration {
+    type Place = Bucket;
+
     const NAME: &'static str = CONNECTOR;
 
     fn value(values: &Values) -> Result<&'static str, ValueError> {
@@ -66,13 +65,13 @@ impl Configuration for ConnectorConfiguration {
         Self::read(given, intake_url(values)?)
     }
 
-    fn problem<'a>(
-        &'a self,
-        account: &'a ModuleConfiguration,
-        aws: &'a Aws,
-        context: &'a Context,
-    ) -> BoxFuture<'a, Result<Option<ConfigError>, Stopped>> {
-        preflight::problem(account, &self.listing, aws, context).boxed()
+    async fn open(
+        &self,
+        account: &ModuleConfiguration,
+        aws: Aws,
+        context: &Context,
+    ) -> Result<Result<Bucket, ConfigError>, Stopped> {
+        preflight::open(account, &self.listing, &aws, context).await
     }
 }
 

@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_log::decode::Decoder;
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -39,7 +37,7 @@ const NOTES: &str = "aws-flowlogs_queue";
 /// Runs the trigger until the shutdown signal comes.
 pub async fn run_trigger(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
     let work = |started: Started<QueueConfiguration>| async move {
-        let Started { configuration, aws, callback, context, .. } = started;
+        let Started { configuration, place: aws, callback, context, .. } = started;
         let notes = format!("{NOTES}/{}", configuration.queue.name);
         let sink = Playbook::new(Arc::new(callback), configuration.chunk_size, &notes, &context);
         deliver_queued(&configuration, aws, Arc::new(sink), LINGER_OF_RUN, context).await
@@ -50,7 +48,7 @@ pub async fn run_trigger(values: &Values, logs: LogQueue, shutdown: &Shutdown) -
 /// Runs the connector until the shutdown signal comes.
 pub async fn run_connector(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
     let work = |started: Started<QueuedConnectorConfiguration>| async move {
-        let Started { configuration, aws, callback, context, .. } = started;
+        let Started { configuration, place: aws, callback, context, .. } = started;
         let QueuedConnectorConfiguration { queue, intake } = configuration;
         let client = Client::new(callback.http().clone(), intake.batch_url.clone(), &intake.intake_key);
         tracing::info!(server = intake.batch_url.as_str(), "records go to the intake");
@@ -122,6 +120,8 @@ fn tell(queue: &str, depth: Result<Depth, SqsError>) {
 }
 
 impl Configuration for QueueConfiguration {
+    type Place = Aws;
+
     const NAME: &'static str = TRIGGER;
 
     fn value(_: &Values) -> Result<&'static str, ValueError> {
@@ -137,17 +137,19 @@ impl Configuration for QueueConfiguration {
         Self::read(given)
     }
 
-    fn problem<'a>(
-        &'a self,
-        account: &'a ModuleConfiguration,
-        aws: &'a Aws,
-        _: &'a Context,
-    ) -> BoxFuture<'a, Result<Option<ConfigError>, Stopped>> {
-        std::future::ready(Ok(account.check(aws.has_other_s3()).err())).boxed()
+    async fn open(
+        &self,
+        account: &ModuleConfiguration,
+        aws: Aws,
+        _: &Context,
+    ) -> Result<Result<Aws, ConfigError>, Stopped> {
+        Ok(account.check(aws.has_other_s3()).map(|()| aws))
     }
 }
 
 impl Configuration for QueuedConnectorConfiguration {
+    type Place = Aws;
+
     const NAME: &'static str = CONNECTOR;
 
     fn value(values: &Values) -> Result<&'static str, ValueError> {
@@ -162,12 +164,12 @@ impl Configuration for QueuedConnectorConfiguration {
         Self::read(given, connector::intake_url(values)?)
     }
 
-    fn problem<'a>(
-        &'a self,
-        account: &'a ModuleConfiguration,
-        aws: &'a Aws,
-        context: &'a Context,
-    ) -> BoxFuture<'a, Result<Option<ConfigError>, Stopped>> {
-        self.queue.problem(account, aws, context)
+    async fn open(
+        &self,
+        account: &ModuleConfiguration,
+        aws: Aws,
+        context: &Context,
+    ) -> Result<Result<Aws, ConfigError>, Stopped> {
+        self.queue.open(account, aws, context).await
     }
 }

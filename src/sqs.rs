@@ -12,7 +12,6 @@ use aws_sdk_sqs::types::{
 };
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::aws::role::{RoleError, Session};
@@ -21,7 +20,8 @@ use crate::config::queue::QueueName;
 use crate::http::{no_answer, quoted};
 
 /// Messages that a call takes, keeps, gives back or deletes at most.
-pub const AT_ONCE: usize = 10;
+pub const AT_ONCE: usize = MOST as usize;
+const MOST: u8 = 10;
 /// How long SQS waits for a message before it says that there is none; the longest that it takes.
 const WAIT: Duration = Duration::from_secs(20);
 /// Time for an attempt, the wait included.
@@ -38,8 +38,6 @@ pub struct Message {
     pub body: String,
     /// How often it was received, this time included, as far as SQS knows.
     pub receives: u32,
-    /// When it was sent.
-    pub sent: Option<Timestamp>,
 }
 
 /// What SQS says of a queue.
@@ -174,6 +172,11 @@ impl Sqs {
         }
         of_sdk(call, &self.shown, right, error)
     }
+
+    /// What the SDK refuses without a call.
+    fn odd(&self, call: &'static str, error: &dyn std::error::Error) -> SqsError {
+        SqsError::new(call, &self.shown, error.to_string(), SqsFailure::Refused)
+    }
 }
 
 impl Mailbox for Sqs {
@@ -184,11 +187,10 @@ impl Mailbox for Sqs {
                 .client
                 .receive_message()
                 .queue_url(&self.url)
-                .max_number_of_messages(10)
+                .max_number_of_messages(MOST.into())
                 .wait_time_seconds(seconds(WAIT))
                 .visibility_timeout(seconds(visibility))
                 .message_system_attribute_names(MessageSystemAttributeName::ApproximateReceiveCount)
-                .message_system_attribute_names(MessageSystemAttributeName::SentTimestamp)
                 .send()
                 .await
                 .map_err(|error| self.failed("receive from", "sqs:ReceiveMessage", since, &error))?;
@@ -246,10 +248,10 @@ impl Mailbox for Sqs {
 
     fn depth(&self) -> Answer<'_, Depth> {
         let asked = async move {
-            let since = Instant::now();
             use QueueAttributeName::{
                 ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, RedrivePolicy,
             };
+            let since = Instant::now();
             let asked = self
                 .client
                 .get_queue_attributes()
@@ -277,12 +279,6 @@ impl Mailbox for Sqs {
     }
 }
 
-impl Sqs {
-    fn odd(&self, call: &'static str, error: &dyn std::error::Error) -> SqsError {
-        SqsError::new(call, &self.shown, error.to_string(), SqsFailure::Refused)
-    }
-}
-
 fn seconds(duration: Duration) -> i32 {
     i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
 }
@@ -294,15 +290,12 @@ fn of_id(handles: &[String], id: &str) -> Option<String> {
 
 fn message(received: aws_sdk_sqs::types::Message) -> Option<Message> {
     let attributes = received.attributes.unwrap_or_default();
-    let number = |name| attributes.get(&name)?.parse::<i64>().ok();
-    let receives = number(MessageSystemAttributeName::ApproximateReceiveCount);
-    let sent = number(MessageSystemAttributeName::SentTimestamp);
+    let receives = attributes.get(&MessageSystemAttributeName::ApproximateReceiveCount);
     Some(Message {
         id: received.message_id?,
         handle: received.receipt_handle?,
         body: received.body.unwrap_or_default(),
-        receives: receives.and_then(|count| count.try_into().ok()).unwrap_or(1),
-        sent: sent.and_then(|sent| Timestamp::from_millisecond(sent).ok()),
+        receives: receives.and_then(|count| count.parse().ok()).unwrap_or(1),
     })
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_log::decode::Decoder;
-use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -55,6 +54,9 @@ enum Unusable {
 
 /// What a kind of node is configured with.
 pub trait Configuration: Sized {
+    /// What it reads.
+    type Place;
+
     /// Its name in messages.
     const NAME: &'static str;
 
@@ -67,22 +69,22 @@ pub trait Configuration: Sized {
     /// Reads it.
     fn read(given: Value, values: &Values) -> Result<Self, ConfigError>;
 
-    /// What can be known wrong with it, and with the account, before the work begins.
-    fn problem<'a>(
-        &'a self,
-        account: &'a ModuleConfiguration,
-        aws: &'a Aws,
-        context: &'a Context,
-    ) -> BoxFuture<'a, Result<Option<ConfigError>, Stopped>>;
+    /// Opens what it reads, unless something can be known wrong with it, or with the account, before the work begins.
+    fn open(
+        &self,
+        account: &ModuleConfiguration,
+        aws: Aws,
+        context: &Context,
+    ) -> impl Future<Output = Result<Result<Self::Place, ConfigError>, Stopped>>;
 }
 
 /// What a process that reads flow logs works with.
 #[derive(Debug)]
-pub struct Started<C> {
+pub struct Started<C: Configuration> {
     /// The arguments, with the secrets in them.
     pub configuration: C,
-    /// The way into AWS.
-    pub aws: Aws,
+    /// What they name.
+    pub place: C::Place,
     /// The platform.
     pub callback: Callback,
     /// All else.
@@ -156,9 +158,9 @@ where
     F: Future<Output = Result<(), Stopped>>,
 {
     match configure(values, &callback, &context).await {
-        Ok((configuration, aws)) => {
+        Ok((configuration, place)) => {
             let _: Result<(), Stopped> =
-                work(Started { configuration, aws, callback, context, instance }).await;
+                work(Started { configuration, place, callback, context, instance }).await;
             Ok(())
         }
         Err(Unusable::Configuration(error)) => {
@@ -175,12 +177,12 @@ where
     }
 }
 
-/// The configuration with the secrets in it, and the way into AWS.
+/// The configuration with the secrets in it, and what it names.
 async fn configure<C: Configuration>(
     values: &Values,
     callback: &Callback,
     context: &Context,
-) -> Result<(C, Aws), Unusable> {
+) -> Result<(C, C::Place), Unusable> {
     let start = |error| Unusable::Start(error);
     let json = |name, what| match values.required_json(name) {
         Err(error) => Err(Unusable::Configuration(ConfigError::new(what, error.to_string()))),
@@ -200,8 +202,8 @@ async fn configure<C: Configuration>(
     let account = ModuleConfiguration::read(account, module).map_err(Unusable::Configuration)?;
     let identity = Identity::new(callback, values).map_err(|error| start(error.into()))?;
     let aws = Aws::new(&account, values, Some(identity)).map_err(|error| start(error.into()))?;
-    match configuration.problem(&account, &aws, context).await.map_err(stopped)? {
-        None => Ok((configuration, aws)),
-        Some(problem) => Err(Unusable::Configuration(problem.of_node(C::NAME))),
+    match configuration.open(&account, aws, context).await.map_err(stopped)? {
+        Ok(place) => Ok((configuration, place)),
+        Err(problem) => Err(Unusable::Configuration(problem.of_node(C::NAME))),
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -23,14 +21,15 @@ use crate::start::{self, Configuration, StartError, Started};
 /// Runs the trigger until the shutdown signal comes.
 pub async fn run(values: &Values, logs: LogQueue, shutdown: &Shutdown) -> Result<(), StartError> {
     let work = |started: Started<TriggerConfiguration>| {
-        let Started { configuration, aws, callback, context, instance } = started;
-        let bucket = Bucket::new(&aws, &configuration, context.metrics.clone());
+        let Started { configuration, place: bucket, callback, context, instance } = started;
         watch(configuration, bucket, Arc::new(callback), context, instance)
     };
     start::run(values, logs, shutdown, work).await
 }
 
 impl Configuration for TriggerConfiguration {
+    type Place = Bucket;
+
     const NAME: &'static str = TRIGGER;
 
     fn value(_: &Values) -> Result<&'static str, ValueError> {
@@ -45,13 +44,13 @@ impl Configuration for TriggerConfiguration {
         Self::read(given)
     }
 
-    fn problem<'a>(
-        &'a self,
-        account: &'a ModuleConfiguration,
-        aws: &'a Aws,
-        context: &'a Context,
-    ) -> BoxFuture<'a, Result<Option<ConfigError>, Stopped>> {
-        preflight::problem(account, self, aws, context).boxed()
+    async fn open(
+        &self,
+        account: &ModuleConfiguration,
+        aws: Aws,
+        context: &Context,
+    ) -> Result<Result<Bucket, ConfigError>, Stopped> {
+        preflight::open(account, self, &aws, context).await
     }
 }
 

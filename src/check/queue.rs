@@ -1,18 +1,15 @@
-//! The steps `queue`, `message` and `get` of a trigger or connector that reads a queue.
+//! The steps `queue` and `message` of a trigger or connector that reads a queue.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::account::Account;
-use super::bucket;
 use super::report::{Step, Told, counted};
 use crate::config::queue::QueueConfiguration;
-use crate::layout::lane::is_flow_log;
 use crate::platform::metrics::Metrics;
 use crate::s3::{Bucket, Object};
 use crate::source::queue::buckets::Buckets;
 use crate::source::queue::notification::{Announced, Event, Notification};
+use crate::source::queue::wants;
 use crate::sqs::{Depth, Mailbox as _, Sqs, SqsError, SqsFailure};
 
 /// How long it is waited for a message to look at.
@@ -21,18 +18,14 @@ const PEEK: Duration = Duration::from_secs(3);
 /// Finds the queue, and says what is in it.
 pub(super) async fn queue(account: &Account, configuration: &QueueConfiguration) -> Step<Sqs> {
     let name = &configuration.queue;
-    let failed = |error: SqsError| {
-        let advice = error.failure().advice();
-        Told::failed(error.to_string(), advice)
-    };
-    let found = Sqs::find(&account.aws, name).await.map_err(failed)?;
+    let found = Sqs::find(&account.aws, name).await.map_err(|error| refused(&error))?;
     let depth = match found.depth().await {
         Ok(depth) => depth,
         Err(error) if matches!(error.failure(), SqsFailure::Denied(_)) => {
             let told = format!("the queue {name} is there; what is in it is not known ({error})");
             return Ok((Told::ok(told), found));
         }
-        Err(error) => return Err(failed(error)),
+        Err(error) => return Err(refused(&error)),
     };
     let Depth { waiting, in_flight, dead_letters } = depth;
     let told = Told::ok(format!(
@@ -60,10 +53,7 @@ pub(super) async fn message(
     let received = tokio::time::timeout(PEEK, queue.receive(Duration::ZERO)).await;
     let received = match received {
         Ok(Ok(received)) => received,
-        Ok(Err(error)) => {
-            let advice = error.failure().advice();
-            return Err(Told::failed(error.to_string(), advice));
-        }
+        Ok(Err(error)) => return Err(refused(&error)),
         Err(_) => Vec::new(),
     };
     let Some(first) = received.into_iter().next() else {
@@ -81,11 +71,10 @@ pub(super) async fn message(
             ));
         }
     };
-    let Some(Announced { bucket, region, key, .. }) = announced.into_iter().find(|one| {
-        one.event == Event::Readable
-            && one.key.starts_with(&configuration.prefix)
-            && is_flow_log(&one.key, &configuration.prefix)
-    }) else {
+    let Some(Announced { bucket, region, key, .. }) = announced
+        .into_iter()
+        .find(|one| one.event == Event::Readable && wants(&configuration.prefix, &one.key))
+    else {
         return Err(Told::skipped(
             "allowed; the message that was looked at announces no flow log below the prefix",
         ));
@@ -102,7 +91,6 @@ pub(super) async fn message(
     }
 }
 
-/// Reads the start of the object that is announced.
-pub(super) async fn get(bucket: Bucket, object: Object) -> Step<(Object, Bytes)> {
-    bucket::get(&bucket, object).await
+fn refused(error: &SqsError) -> Told {
+    Told::failed(error.to_string(), error.failure().advice())
 }

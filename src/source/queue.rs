@@ -166,7 +166,7 @@ impl Queue {
     async fn claim(&self, announced: Announced, receives: u32) -> Result<Option<(Claim, Name)>, Stopped> {
         let bucket = self.buckets.get(&announced.bucket, announced.region.as_deref());
         let keys: Vec<String> = std::iter::once(announced.key).chain(announced.or_key).collect();
-        let keys: Vec<String> = keys.into_iter().filter(|key| self.wants(key)).collect();
+        let keys: Vec<String> = keys.into_iter().filter(|key| wants(&self.prefix, key)).collect();
         let Some(key) = keys.first().cloned() else { return Ok(None) };
         let is_known = keys.len() == 1 && announced.etag.is_some() && receives <= 1;
         let known = announced.body_bytes.filter(|_| is_known);
@@ -191,13 +191,14 @@ impl Queue {
         Ok(Some((Claim { is_of_many: true, ..Claim::whole(&bucket, object) }, name)))
     }
 
-    fn wants(&self, key: &str) -> bool {
-        key.starts_with(&self.prefix) && is_flow_log(key, &self.prefix)
-    }
-
     fn messages(&self) -> MutexGuard<'_, Messages> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a key is that of a flow log below the prefix.
+pub fn wants(prefix: &str, key: &str) -> bool {
+    key.starts_with(prefix) && is_flow_log(key, prefix)
 }
 
 fn name(claim: &Claim) -> Name {

@@ -81,7 +81,6 @@ impl Posted {
             handle: self.handle(),
             body: json!({ "Records": records }).to_string(),
             receives: self.receives,
-            sent: None,
         }
     }
 }

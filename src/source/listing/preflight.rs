@@ -7,20 +7,20 @@ use crate::s3::{Bucket, ListRequest, S3Failure};
 use crate::shutdown::Stopped;
 use crate::source::listing::origin::until_listed;
 
-/// What is wrong; `None` if nothing is known to be.
+/// The bucket of `configuration`, or what is known to be wrong.
 ///
 /// A prefix that has the form of a mistake is refused only if nothing lies below it: S3 takes any text for a key, so that
 /// what looks like a mistake may be right.
-pub async fn problem(
+pub async fn open(
     account: &ModuleConfiguration,
     configuration: &TriggerConfiguration,
     aws: &Aws,
     context: &Context,
-) -> Result<Option<ConfigError>, Stopped> {
+) -> Result<Result<Bucket, ConfigError>, Stopped> {
     if let Err(error) = account.check(aws.has_other_s3()) {
-        return Ok(Some(error));
+        return Ok(Err(error));
     }
-    let bucket = &Bucket::new(aws, configuration, context.metrics.clone());
+    let bucket = Bucket::new(aws, configuration, context.metrics.clone());
     if let Err(error) = bucket.check().await
         && *error.failure() == S3Failure::Unsendable
     {
@@ -28,9 +28,9 @@ pub async fn problem(
             "AWS cannot be asked for property `bucket_name` in the region of the account: {}",
             error.detail()
         );
-        return Ok(Some(ConfigError::new(TRIGGER, problem)));
+        return Ok(Err(ConfigError::new(TRIGGER, problem)));
     }
-    let Some(mistake) = configuration.mistake() else { return Ok(None) };
+    let Some(mistake) = configuration.mistake() else { return Ok(Ok(bucket)) };
     let look = async || {
         let request = ListRequest { prefix: &configuration.prefix, ..ListRequest::default() };
         match bucket.list(request).await {
@@ -41,5 +41,5 @@ pub async fn problem(
         }
     };
     let is_empty = until_listed(context, look).await?;
-    Ok(is_empty.then_some(mistake))
+    Ok(if is_empty { Err(mistake) } else { Ok(bucket) })
 }

@@ -19,6 +19,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// How often it is looked what there is to tell.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// What became of messages that come again.
+const GIVEN_BACK: &str = "given back";
+
 /// The one that speaks with SQS about messages that were taken.
 #[derive(Debug)]
 pub(super) struct Keeper {
@@ -47,7 +50,7 @@ impl Keeper {
             } else {
                 self.messages().take_due(VISIBILITY)
             };
-            self.keep(&due, VISIBILITY).await;
+            self.change(&due, VISIBILITY, "kept").await;
             self.give_back().await;
             self.delete().await;
             let in_flight = self.messages().count();
@@ -85,7 +88,7 @@ impl Keeper {
                 "messages that are not delivered are given back to the queue"
             );
         }
-        self.keep(&all, Duration::ZERO).await;
+        self.change(&all, Duration::ZERO, GIVEN_BACK).await;
     }
 
     async fn give_back(&self) {
@@ -93,15 +96,16 @@ impl Keeper {
         returned.sort_by_key(|(_, again)| *again);
         for same in returned.chunk_by(|(_, one), (_, other)| one == other) {
             let handles: Vec<String> = same.iter().map(|(handle, _)| handle.clone()).collect();
-            self.keep(&handles, same.first().map(|(_, again)| *again).unwrap_or_default()).await;
+            let again = same.first().map(|(_, again)| *again).unwrap_or_default();
+            self.change(&handles, again, GIVEN_BACK).await;
         }
     }
 
-    async fn keep(&self, handles: &[String], visibility: Duration) {
+    /// Says from when on others may get messages, and counts what becomes of them.
+    async fn change(&self, handles: &[String], visibility: Duration, fate: &'static str) {
         for handles in handles.chunks(AT_ONCE) {
             match self.mailbox.keep(handles, visibility).await {
                 Ok(lost) => {
-                    let fate = if visibility == VISIBILITY { "kept" } else { "given back" };
                     self.metrics.messages(fate, handles.len().saturating_sub(lost.len()));
                     let count = self.messages().lost(&lost);
                     self.metrics.messages("lost", count);

@@ -269,7 +269,7 @@ mod tests {
         objects: Vec<(Name, Option<String>)>,
     ) -> Vec<String> {
         let (id, handle) = (id.to_owned(), handle.to_owned());
-        let message = Message { id, handle, body: String::new(), receives: 1, sent: None };
+        let message = Message { id, handle, body: String::new(), receives: 1 };
         messages.took(&message, VISIBILITY, objects).into_iter().map(|(name, _)| name.key).collect()
     }
 
