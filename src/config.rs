@@ -36,6 +36,11 @@ pub struct TriggerArguments {
     #[schemars(title = "Start from")]
     #[schemars(extend("pattern" = START_FROM, "examples" = ["now", "beginning", "2026-11-01T00:00:00Z"]))]
     pub start_from: String,
+    /// Where to end, for a run over what the bucket holds of some time: a time after the start, e.g. 2026-12-01T00:00:00Z; what AWS writes from then on is left out. Leave it empty to go on without end
+    #[serde(default)]
+    #[schemars(title = "End at")]
+    #[schemars(extend("pattern" = END_AT, "examples" = ["2026-12-01T00:00:00Z"]))]
+    pub end_at: String,
     #[serde(flatten)]
     records: records::RecordArguments,
     /// How many seconds from one look for new objects to the next, e.g. 300: AWS writes every 5 to 10 minutes; each look costs a LIST call or two for each account and region
@@ -59,6 +64,9 @@ pub struct TriggerArguments {
 /// What a form takes for `start_from`; [`StartFrom`] takes other ways to write a time as well.
 const START_FROM: &str =
     r"^(now|beginning|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2}))$";
+
+/// What a form takes for `end_at`: nothing, or a time.
+const END_AT: &str = r"^(|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2}))$";
 
 fn default_start_from() -> String {
     "now".to_owned()
@@ -88,6 +96,8 @@ pub struct TriggerConfiguration {
     pub requester_pays: bool,
     /// Where to begin without state.
     pub start_from: StartFrom,
+    /// Where to end; `None` to go on.
+    pub end: Option<End>,
     /// The time from the start of a poll to the next.
     pub frequency: Duration,
     /// Records in a batch at most.
@@ -109,6 +119,15 @@ pub enum StartFrom {
     Beginning,
     /// With the objects written from this time on.
     Time(Timestamp),
+}
+
+/// Where a run over a range ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// Objects that S3 took from this time on do not belong to the range.
+    pub time: Timestamp,
+    /// How often what cannot be read is tried, until the run ends without it; `None` for as long as it takes.
+    pub attempts: Option<u32>,
 }
 
 /// A configuration that cannot be used: which one, and everything that is wrong with it. Carries no value but of a
@@ -173,13 +192,15 @@ impl TriggerConfiguration {
 
     fn resolve(arguments: TriggerArguments) -> Result<Self, ConfigError> {
         prefix::check(&arguments.prefix)?;
+        let start_from = StartFrom::read(&arguments.start_from)?;
         Ok(Self {
             bucket: bucket::read(&arguments.bucket_name)?,
             record_format: records::format(&arguments.records)?,
             filter: records::filter(&arguments.records)?,
             prefix: arguments.prefix,
             requester_pays: arguments.requester_pays,
-            start_from: StartFrom::read(&arguments.start_from)?,
+            end: End::read(&arguments.end_at, start_from)?,
+            start_from,
             frequency: Duration::from_secs(arguments.frequency.into()),
             chunk_size: usize::try_from(arguments.chunk_size).unwrap_or(usize::MAX),
             late_window: SignedDuration::from_hours(arguments.late_window_hours.into()),
@@ -202,6 +223,22 @@ impl StartFrom {
                     "property `start_from` must be `now`, `beginning` or a time such as 2026-11-01T00:00:00Z";
                 ConfigError::new(TRIGGER, problem)
             }),
+        }
+    }
+}
+
+impl End {
+    fn read(text: &str, start_from: StartFrom) -> Result<Option<Self>, ConfigError> {
+        let problem = |problem| Err(ConfigError::new(TRIGGER, problem));
+        if text.trim().is_empty() {
+            return Ok(None);
+        }
+        match (text.trim().parse(), start_from) {
+            (Err(_), _) => problem("property `end_at` must be empty or a time such as 2026-12-01T00:00:00Z"),
+            (Ok(end), StartFrom::Time(start)) if end <= start => {
+                problem("property `end_at` must be a time after `start_from`")
+            }
+            (Ok(time), _) => Ok(Some(Self { time, attempts: None })),
         }
     }
 }
@@ -256,6 +293,12 @@ mod tests {
             ),
             (json!({"bucket_name": "logs", "frequency": "often"}), "`frequency`", "but is text"),
             (json!({"bucket_name": "logs", "start_from": "yesterday"}), "`start_from`", "`beginning`"),
+            (json!({"bucket_name": "logs", "end_at": "now"}), "`end_at`", "a time such as"),
+            (
+                json!({"bucket_name": "logs", "start_from": "2026-11-01T00:00:00Z", "end_at": "2026-11-01T00:00Z"}),
+                "`end_at`",
+                "after `start_from`",
+            ),
         ] {
             let message = problem(given.clone());
             assert!(message.contains(name) && message.contains(reason), "{given}: {message}");

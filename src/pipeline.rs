@@ -80,17 +80,19 @@ impl Pipeline {
         self
     }
 
-    /// Delivers round after round, each `frequency` after the one before or at once if there is more, until the shutdown
-    /// signal comes.
+    /// Delivers round after round, each `frequency` after the one before or at once if there is more, until the source has
+    /// ended or the shutdown signal comes.
     pub async fn run(&mut self, frequency: Duration) -> Result<(), Stopped> {
         self.resume().await?;
         loop {
             let began = Instant::now();
             let round = self.round().await?;
             self.context.health.heartbeat();
-            // Where nothing of much can be read, haste would not help.
-            if round == Round::More && self.observer.has_read() {
-                continue;
+            match round {
+                Round::Ended => return Ok(()),
+                // Where nothing of much can be read, haste would not help.
+                Round::More if self.observer.has_read() => continue,
+                Round::More | Round::Complete => {}
             }
             self.context.shutdown.sleep(frequency.saturating_sub(began.elapsed())).await?;
         }

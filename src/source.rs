@@ -65,4 +65,6 @@ pub enum Round {
     Complete,
     /// There is more: ask again at once.
     More,
+    /// All that there is to claim was claimed before, and there will be no more.
+    Ended,
 }

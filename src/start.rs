@@ -126,8 +126,8 @@ where
     ended
 }
 
-/// Delivers what a listing of `bucket` finds to a sink until the shutdown signal comes. `sink` is given the folder of the
-/// state, which nobody shares.
+/// Delivers what a listing of `bucket` finds to a sink until the shutdown signal comes, whether or not the range has an end.
+/// `sink` is given the folder of the state, which nobody shares.
 pub async fn deliver_listed(
     configuration: TriggerConfiguration,
     bucket: Bucket,
@@ -136,6 +136,7 @@ pub async fn deliver_listed(
     sink: impl FnOnce(&str) -> Arc<dyn Sink>,
 ) -> Result<(), Stopped> {
     tracing::info!(bucket = configuration.bucket, prefix = configuration.prefix, "looking for flow logs");
+    let shutdown = context.shutdown.clone();
     let observer = Observer::new(Some(&bucket), &context.metrics);
     let listing = Arc::new(Listing::open(&configuration, &bucket, &observer, &context, instance).await?);
     let sink = sink(listing.owner());
@@ -143,7 +144,14 @@ pub async fn deliver_listed(
     let mut pipeline = Pipeline::new(decoder, listing.clone(), sink, observer, context);
     let ended = pipeline.run(configuration.frequency).await;
     listing.end().await;
-    ended
+    ended?;
+    let end = configuration.end.map(|end| end.time.to_string());
+    tracing::info!(
+        end,
+        "all flow logs up to end_at are delivered; nothing more is looked for until end_at is changed"
+    );
+    shutdown.stopped().await;
+    Ok(())
 }
 
 /// Does the work, if the configuration can be used.

@@ -149,6 +149,12 @@ impl Walk {
         self.has_fresh() || (self.is_answered && !self.is_round && self.loose.is_none())
     }
 
+    /// Looks into every folder once more, and goes once more through what lies beside them.
+    pub fn begin_anew(&mut self) {
+        self.fresh = self.folders.keys().cloned().collect();
+        (self.place, self.is_round) = (None, false);
+    }
+
     /// How many places there are to go round.
     pub fn places(&self) -> usize {
         self.folders.len() + self.gaps.len()

@@ -24,6 +24,7 @@ mod parquet;
 mod poison;
 mod ports;
 mod queue;
+mod range;
 mod roles;
 mod shared;
 mod state;

@@ -209,6 +209,11 @@ impl Checkpoint {
         &self.origin
     }
 
+    /// From now on, what S3 took from `end` on is not wanted.
+    pub fn end_at(&mut self, end: Option<jiff::Timestamp>) {
+        self.origin.end = end;
+    }
+
     /// Whether a poll is to deliver an object: it lies after the origin, in a day that is not left to the sweep, and is
     /// not done.
     pub fn wants(&self, object: &Object) -> bool {

@@ -82,6 +82,11 @@ impl Rest {
 }
 
 impl Rests {
+    /// The rests of objects and of days.
+    fn all(&self) -> impl Iterator<Item = &Rest> {
+        self.objects.values().chain(self.days.values().map(|(_, rest)| rest))
+    }
+
     /// Makes room where as many objects rest as can: of the day that has the most, they rest together from now on.
     fn make_room(&mut self, first: Duration) {
         let most = self.counts.iter().max_by_key(|(day, count)| (**count, **day)).map(|(day, _)| *day);
@@ -189,6 +194,18 @@ impl Cooldown {
             }
             None => Standing::New,
         }
+    }
+
+    /// How many objects, and days of flow logs, rest or have rested after a time, of those that were tried less often than
+    /// `attempts` times.
+    pub fn resting(&self, after: Instant, attempts: Option<u32>) -> usize {
+        let is_tried = |rest: &&Rest| attempts.is_some_and(|attempts| rest.attempts >= attempts);
+        self.lock().all().filter(|rest| rest.until > after && !is_tried(rest)).count()
+    }
+
+    /// When all that rests after a time can be tried again.
+    pub fn rests_until(&self, after: Instant) -> Option<Instant> {
+        self.lock().all().map(|rest| rest.until).filter(|until| *until > after).max()
     }
 
     /// Whether an object rests one by one, by its fingerprint.

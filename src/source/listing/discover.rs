@@ -13,6 +13,7 @@ mod explore;
 pub mod lister;
 pub mod names;
 pub mod newest;
+pub mod range;
 pub mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,6 +34,7 @@ use crate::source::listing::checkpoint::Change;
 use crate::source::listing::discover::lister::Lister;
 use crate::source::listing::discover::names::{Judges, NAMED, Names};
 use crate::source::listing::discover::newest::Newest;
+use crate::source::listing::discover::range::Range;
 use crate::source::listing::discover::sweep::{Swath, Sweep};
 use crate::source::listing::ledger::Ledger;
 
@@ -78,6 +80,8 @@ pub struct Discovery {
     /// Whether the last poll listed everything in one go.
     is_in_one: bool,
     sweep: Sweep,
+    /// What is looked through, where that has an end.
+    range: Option<Range>,
     /// Polls so far.
     polls: u64,
     /// What the walk may cost by now.
@@ -111,6 +115,7 @@ impl Discovery {
             is_loose: false,
             is_in_one: false,
             sweep: Sweep::default(),
+            range: configuration.end.map(Range::new),
             polls: 0,
             walk_credit: 0.0,
             walk_ahead: WALK_AHEAD,
@@ -141,11 +146,16 @@ impl Discovery {
         };
         self.walk_credit += (calls * WALK_SHARE).min(WALK_CALLS);
         self.sweep_credit += (calls * SWEEP_SHARE).min(SWEEP_CALLS);
+        self.close_range(&names);
         self.sweep(&mut names).await?;
         names.name_again().await?;
         names.name_suspects().await?;
         self.is_busy = names.is_used();
-        Ok(if names.has_more() { Round::More } else { Round::Complete })
+        Ok(match names.has_more() {
+            true => Round::More,
+            false if self.is_over(&names) => Round::Ended,
+            false => Round::Complete,
+        })
     }
 
     /// Everything that the poll named is done, or failed and is left to the sweep: notes which days need no look any
@@ -166,10 +176,12 @@ impl Discovery {
         let now = self.lister.bucket.now();
         let today = self.newest.time(now).map(|time| self.newest.day(time));
         let (lanes, prefix) = (self.walk.lanes(), &self.prefix);
-        let swath = Swath { lanes, prefix, is_loose: self.is_in_one, today };
+        let is_whole = self.range.as_ref().is_some_and(Range::is_closed);
+        let swath = Swath { lanes, prefix, is_loose: self.is_in_one, today, is_whole };
         while self.sweep_credit >= 1.0 && names.left() > 0 {
             self.sweep_credit -= 1.0;
             if self.sweep.step(&swath, &self.lister, &self.ledger, names).await? {
+                self.range.iter_mut().for_each(Range::swept);
                 break;
             }
         }

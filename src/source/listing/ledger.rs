@@ -95,7 +95,7 @@ impl Ledger {
                 read.append(instance.id, &Change::resumed(instance.id), context).await?;
             }
         }
-        let Some(checkpoint) = read.checkpoint else {
+        let Some(mut checkpoint) = read.checkpoint else {
             tracing::error!(
                 state = folder,
                 "the checkpoint that was just written is gone; is the storage shared?"
@@ -103,6 +103,11 @@ impl Ledger {
             context.shutdown.stopped().await;
             return Err(Stopped);
         };
+        let end = configuration.end.map(|end| end.time);
+        if end.is_some_and(|end| end <= checkpoint.origin().since) {
+            tracing::warn!(since = %checkpoint.origin().since, "nothing is delivered: the start lies after end_at");
+        }
+        checkpoint.end_at(end);
         let crashes = Crashes::begin(&folder, presence.is_after_crash(), context).await?;
         let ledger = Self {
             checkpoint: Arc::new(Mutex::new(checkpoint)),

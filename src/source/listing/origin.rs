@@ -44,7 +44,7 @@ pub async fn first_origin(
     };
     // S3 tells times to the second: what it took in the second of the start counts.
     let since = jiff::Timestamp::from_second(since.as_second()).unwrap_or(since);
-    Ok(Origin { since, markers })
+    Ok(Origin { since, markers, end: None })
 }
 
 /// The markers that the Python module left: `<prefix>/context.json`; without a prefix, one for each region.

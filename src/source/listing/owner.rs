@@ -46,6 +46,9 @@ struct Owner {
     prefix: String,
     /// When it was started last.
     started: Timestamp,
+    /// Where it ends, if it is a run over a range: that is a task of its own, which nobody else goes on with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    end: Option<Timestamp>,
 }
 
 /// Who goes on with a copy of a state.
@@ -90,7 +93,10 @@ pub async fn settle(
     let own = folder(configuration, instance.trigger);
     let storage = &context.storage;
     let is_begun = context.until_done("look for the state", || is_begun(storage, &own)).await?;
-    if !is_begun && let Some(before) = predecessor(configuration, &own, context).await? {
+    if !is_begun
+        && configuration.end.is_none()
+        && let Some(before) = predecessor(configuration, &own, context).await?
+    {
         tracing::info!(
             state = own,
             from = before,
@@ -105,6 +111,7 @@ pub async fn settle(
         bucket: configuration.bucket.clone(),
         prefix: configuration.prefix.clone(),
         started: Timestamp::now(),
+        end: configuration.end.map(|end| end.time),
     };
     write(context, &format!("{own}/{OWNER}"), &owner).await?;
     Ok(own)
@@ -123,6 +130,7 @@ struct Other {
     /// When another trigger took a copy to go on with.
     continued: Option<Timestamp>,
     is_alive: bool,
+    is_of_range: bool,
 }
 
 impl Other {
@@ -130,7 +138,7 @@ impl Other {
     fn is_left(&self) -> bool {
         let is_continued =
             self.continued.is_some_and(|since| self.started.is_none_or(|started| started <= since));
-        !is_continued && (!self.is_alive || self.started.is_none())
+        !is_continued && !self.is_of_range && (!self.is_alive || self.started.is_none())
     }
 }
 
@@ -148,7 +156,7 @@ async fn predecessor(
     let others = loop {
         let look = || others(&context.storage, &common, own);
         let others = context.until_done("look for the state", look).await?;
-        if began.elapsed() > PATIENCE || !others.iter().any(|other| other.is_alive) {
+        if began.elapsed() > PATIENCE || !others.iter().any(|other| other.is_alive && !other.is_of_range) {
             break others;
         }
         if !std::mem::replace(&mut is_told, true) {
@@ -172,9 +180,10 @@ async fn others(storage: &Storage, common: &str, own: &str) -> Result<Vec<Other>
         if is_of_these && folder != own && is_begun(storage, &folder).await? {
             let owner: Option<Owner> = read(storage, &format!("{folder}/{OWNER}")).await?;
             let continued: Option<Continued> = read(storage, &format!("{folder}/{CONTINUED}")).await?;
+            let is_of_range = owner.as_ref().is_some_and(|owner| owner.end.is_some());
             let (started, continued) = (owner.map(|owner| owner.started), continued.map(|by| by.since));
             let is_alive = is_alive(storage, &folder).await?;
-            others.push(Other { folder, started, continued, is_alive });
+            others.push(Other { folder, started, continued, is_alive, is_of_range });
         }
     }
     Ok(others)

@@ -13,6 +13,9 @@ pub struct Origin {
     pub since: Timestamp,
     /// Where the Python module stopped, for each prefix that it watched.
     pub markers: Vec<Marker>,
+    /// Objects that S3 took from this time on are not wanted. It is the configuration's and not kept.
+    #[serde(skip)]
+    pub end: Option<Timestamp>,
 }
 
 /// The last key that the Python module had listed.
@@ -29,11 +32,14 @@ pub struct Marker {
 impl Origin {
     /// Everything that S3 took from `since` on.
     pub fn since(since: Timestamp) -> Self {
-        Self { since, markers: Vec::new() }
+        Self { since, markers: Vec::new(), end: None }
     }
 
-    /// Whether an object lies after it.
+    /// Whether an object lies after it, and before the end.
     pub fn wants(&self, object: &Object) -> bool {
+        if self.end.is_some_and(|end| object.last_modified >= end) {
+            return false;
+        }
         let markers = self.markers.iter().filter(|marker| object.key.starts_with(&marker.prefix));
         let marker = markers.max_by_key(|marker| marker.prefix.len());
         marker.map_or_else(|| object.last_modified >= self.since, |marker| marker.wants(object))

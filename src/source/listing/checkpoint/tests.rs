@@ -210,7 +210,7 @@ fn a_marker_of_the_python_module_hides_only_what_that_surely_sent() {
         key: marked.clone(),
         last_modified: Some("2026-11-22T10:10:00Z".parse().unwrap()),
     };
-    let origin = Origin { since: "2026-11-22T12:00:00Z".parse().unwrap(), markers: vec![marker] };
+    let origin = Origin { since: "2026-11-22T12:00:00Z".parse().unwrap(), markers: vec![marker], end: None };
     for (key, last_modified, wanted, why) in [
         (marked, "10:10", false, "the marked object"),
         (key("fl-b", "0955", "9"), "10:05", false, "before the marker's time"),

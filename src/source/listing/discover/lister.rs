@@ -122,6 +122,17 @@ impl Lister {
         Ok(None)
     }
 
+    /// How many folders rest or have rested after a time, of those that were tried less often than `attempts` times.
+    pub fn resting(&self, after: Instant, attempts: Option<u32>) -> usize {
+        let is_tried = |rest: &Rest| attempts.is_some_and(|attempts| rest.backoff.attempts() >= attempts);
+        self.state().resting.values().filter(|rest| rest.until > after && !is_tried(rest)).count()
+    }
+
+    /// When all folders that rest after a time can be tried again.
+    pub fn rests_until(&self, after: Instant) -> Option<Instant> {
+        self.state().resting.values().map(|rest| rest.until).filter(|until| *until > after).max()
+    }
+
     /// Forgets what was answered so far.
     pub fn begin(&self) {
         let mut state = self.state();

@@ -74,6 +74,11 @@ impl Names {
         self.left == 0 || self.has_more
     }
 
+    /// Whether nothing was named so far or is to be tried again.
+    pub fn is_idle(&self) -> bool {
+        !self.is_used() && self.again.is_empty()
+    }
+
     /// Whether anything was named.
     pub fn is_used(&self) -> bool {
         self.left < NAMED

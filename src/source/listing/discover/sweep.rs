@@ -34,6 +34,8 @@ const NOTED: Duration = Duration::from_secs(300);
 pub struct Sweep {
     at: Option<Swept>,
     noted: Option<Instant>,
+    /// Whether an area was passed by since it began anew.
+    has_gap: bool,
 }
 
 /// What is swept, as a poll knows it.
@@ -46,9 +48,22 @@ pub struct Swath<'a> {
     pub is_loose: bool,
     /// The day that it is in the bucket, as far as that is known.
     pub today: Option<Day>,
+    /// Whether what polls list is looked at as well.
+    pub is_whole: bool,
 }
 
 impl Sweep {
+    /// Begins with the first area, wherever it was.
+    pub fn begin_anew(&mut self) {
+        self.at = Some(Swept::default());
+        self.has_gap = false;
+    }
+
+    /// Whether an area was passed by since it began anew.
+    pub fn has_gap(&self) -> bool {
+        self.has_gap
+    }
+
     /// Lists one page, and names the stragglers on it. True if it was the last one of a round: in one poll, nothing is to
     /// be looked at twice.
     pub async fn step(
@@ -64,7 +79,12 @@ impl Sweep {
             return Ok(true);
         };
         if at.after.is_none() && at.kept.is_empty() {
-            at.before = swath.today.map(|today| today.before(REMEMBERED_DAYS));
+            let end = ledger.look(|checkpoint| checkpoint.origin().end).map(Day::of);
+            // What S3 took after the end is not known to be done, whatever its day.
+            at.before = swath
+                .today
+                .map(|today| today.before(REMEMBERED_DAYS))
+                .map(|day| end.map_or(day, |end| day.min(end)));
         }
         let start = if swath.prefix.len() > at.area.len() { swath.prefix } else { &at.area }.to_owned();
         let request =
@@ -106,6 +126,7 @@ impl Sweep {
     /// An area cannot be listed now: nothing is known of it, and none of it is whole. The others have their turn, then it
     /// is begun anew; if there is no other, the sweep stays. True if nothing else is left of this round.
     fn pass_by(&mut self, at: Swept, areas: &BTreeSet<String>) -> bool {
+        self.has_gap = true;
         let (after, is_last) = if areas.len() > 1 { next(&at, areas) } else { (at, true) };
         self.at = Some(after);
         is_last
@@ -192,7 +213,7 @@ async fn judge(
         let lane = Lane::around(&object.key).filter(|_| !swath.is_loose);
         let is_listed =
             floor.is_none_or(|floor| lane.is_none_or(|lane| object.key >= lane.day_folder(floor)));
-        let is_polled = is_listed && floor.is_none_or(|floor| place.day >= floor);
+        let is_polled = !swath.is_whole && is_listed && floor.is_none_or(|floor| place.day >= floor);
         if is_done || is_polled || !names.is_new(&object) {
             continue;
         }
