@@ -7,23 +7,24 @@
 use serde_json::{Map, Value};
 
 use self::account::Account;
-use self::node::Reads;
+use self::node::{Node, Reads};
 use self::report::{Needs, Report};
 use crate::config::TriggerConfiguration;
 use crate::config::queue::QueueConfiguration;
+use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::metrics::{Metrics, Operation};
 use crate::platform::values::{ValueError, Values};
 use crate::s3::Bucket;
 use crate::shutdown::{Shutdown, Stopped};
 
-mod account;
-mod bucket;
+pub(crate) mod account;
+pub(crate) mod bucket;
 mod format;
 mod intake;
-mod node;
+pub(crate) mod node;
 mod platform;
 mod queue;
-mod report;
+pub(crate) mod report;
 mod sample;
 mod survey;
 mod volume;
@@ -53,19 +54,8 @@ async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, Value
     let (metrics, _) = Metrics::new();
 
     let platform = account::platform(values);
-    let callback = platform.as_ref().and_then(|platform| platform.as_ref().ok());
-    let secrets = report.step("secrets", Ok(()), async |()| account::secrets(platform.as_ref()).await).await;
-    let secrets = secrets.as_ref().map(Option::as_ref).map_err(|missing| *missing);
-    let account =
-        report.step("account", secrets, async |secrets| account::account(values, secrets, callback)).await;
-    let of_node = secrets.unwrap_or_default();
-    let is_connector = node::is_connector(values);
-    let kind = if is_connector { "connector" } else { "trigger" };
-    let node = report.step(kind, Ok(()), async |()| node::node(is_connector, values, of_node)).await;
-    let node = have(&node);
-    let account = have(&account);
-    let keys = report.step("keys", account, async |account| account::keys(account).await).await;
-    let account = keys.and(account);
+    let Known { account, node, kind } = know(&mut report, values, platform.as_ref()).await;
+    let (account, node) = (have(&account), have(&node));
     match node.map(|node| &node.reads) {
         Ok(Reads::Queue(queue)) => walk_queue(&mut report, account, queue, &metrics).await,
         Ok(Reads::Listing(listing)) => walk_bucket(&mut report, account, Ok(listing), &metrics).await,
@@ -73,13 +63,42 @@ async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, Value
     }
 
     report.step("storage", Ok(()), async |()| platform::storage(values, node.ok()).await).await.ok();
-    if is_connector {
+    if kind == node::CONNECTOR {
         let intake = node.and_then(|node| node.intake.as_ref().ok_or(kind));
         report.step("intake", intake, async |intake| intake::intake(intake).await).await.ok();
     } else {
         report.step("callback", Ok(()), async |()| platform::callback(platform.as_ref()).await).await.ok();
     }
     Ok(report.end(&calls(&metrics)))
+}
+
+/// What the first steps give.
+pub(crate) struct Known {
+    /// The account, with a key that AWS knows.
+    pub(crate) account: Needs<Account>,
+    /// The trigger or connector.
+    pub(crate) node: Needs<Node>,
+    /// Which of them it is.
+    pub(crate) kind: &'static str,
+}
+
+/// The steps to what the platform and its user say.
+pub(crate) async fn know(
+    report: &mut Report,
+    values: &Values,
+    platform: Option<&Result<Callback, CallbackError>>,
+) -> Known {
+    let callback = platform.and_then(|platform| platform.as_ref().ok());
+    let secrets = report.step("secrets", Ok(()), async |()| account::secrets(platform).await).await;
+    let secrets = secrets.as_ref().map(Option::as_ref).map_err(|missing| *missing);
+    let account =
+        report.step("account", secrets, async |secrets| account::account(values, secrets, callback)).await;
+    let of_node = secrets.unwrap_or_default();
+    let is_connector = node::is_connector(values);
+    let kind = if is_connector { node::CONNECTOR } else { node::TRIGGER };
+    let node = report.step(kind, Ok(()), async |()| node::node(is_connector, values, of_node)).await;
+    let keys = report.step("keys", have(&account), async |account| account::keys(account).await).await;
+    Known { account: keys.and(account), node, kind }
 }
 
 /// The steps from the queue to the objects that it announces.

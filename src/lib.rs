@@ -5,6 +5,7 @@
 
 pub mod action;
 pub mod aws;
+pub mod backfill;
 pub mod check;
 pub mod config;
 pub mod connector;

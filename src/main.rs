@@ -10,7 +10,7 @@ use aws_flowlogs::platform::values::Values;
 use aws_flowlogs::platform::{error_reports, health};
 use aws_flowlogs::shutdown::{self, Shutdown};
 use aws_flowlogs::stdout::print;
-use aws_flowlogs::{action, check, connector, manifest, queued, trigger, validate};
+use aws_flowlogs::{action, backfill, check, connector, manifest, queued, trigger, validate};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -61,6 +61,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Deliver what the bucket holds of a range of time, or what a dead-letter queue names, with the configuration of a trigger
+    /// or connector; says how far it is, and ends
+    #[command(name = "backfill")]
+    Backfill(backfill::Request),
     /// Ask the trigger or connector of this container whether it is healthy
     #[command(name = "health")]
     Health,
@@ -84,6 +88,7 @@ impl Command {
             Self::PushEvents => (manifest::ACTION_COMMAND, Some("action")),
             Self::ValidateModuleConfiguration => ("validate_module_configuration", None),
             Self::Check { .. } => ("check", None),
+            Self::Backfill(_) => ("backfill", None),
             Self::Health => ("health", None),
             Self::Manifests { .. } => ("manifests", None),
         }
@@ -127,10 +132,10 @@ fn ask_health(values: &Values) -> Result<(), Box<dyn std::error::Error>> {
 fn run_with_logs(command: &Command, shutdown: &Shutdown) -> ExitCode {
     let (values, logs) = (Values::from_env(), LogQueue::default());
     let (name, kind) = command.node();
-    // A check tells on its own stdout and nobody else.
-    let is_check = matches!(command, Command::Check { .. });
-    let reports = if is_check { Ok(None) } else { error_reports::start(&values, MODULE_NAME, name, kind) };
-    let level = if is_check { LevelFilter::WARN } else { LevelFilter::INFO };
+    // What a person runs tells on its own stdout and nobody else.
+    let is_by_hand = matches!(command, Command::Check { .. } | Command::Backfill(_));
+    let reports = if is_by_hand { Ok(None) } else { error_reports::start(&values, MODULE_NAME, name, kind) };
+    let level = if is_by_hand { LevelFilter::WARN } else { LevelFilter::INFO };
     tracing_subscriber::registry()
         .with(wanted_logs().unwrap_or_else(|| Targets::new().with_default(level)))
         .with(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false))
@@ -174,6 +179,7 @@ async fn run(
         Command::PushEvents => action::run(values, &logs, shutdown).await?,
         Command::ValidateModuleConfiguration => validate::run(values, &logs, shutdown).await?,
         Command::Check { json } => check::run(values, *json, shutdown).await?,
+        Command::Backfill(request) => backfill::run(values, request, shutdown).await?,
         Command::Health | Command::Manifests { .. } => {}
     }
     Ok(())

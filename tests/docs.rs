@@ -24,13 +24,14 @@ fn text(name: &str) -> String {
 }
 
 /// Every page that a reader is led to.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "GUARANTEES.md",
     "docs/user.md",
     "docs/operator.md",
     "docs/check.md",
+    "docs/backfill.md",
     "docs/dependencies.md",
     "docs/release.md",
 ];

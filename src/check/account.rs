@@ -12,24 +12,25 @@ use crate::platform::values::Values;
 use crate::validate::{AccountError, Identified, identify};
 
 /// The account, and its way into AWS.
-pub(super) struct Account {
-    configuration: ModuleConfiguration,
+pub(crate) struct Account {
+    /// What the user says of it.
+    pub(crate) configuration: ModuleConfiguration,
     /// The way.
-    pub(super) aws: Aws,
+    pub(crate) aws: Aws,
 }
 
 /// What to do where a value is missing.
-pub(super) const VALUES: &str =
+pub(crate) const VALUES: &str =
     "run the check with the files or variables that the trigger or the connector is given";
 
 /// The platform that the values name; `None` if they name none, as in a run by hand.
-pub(super) fn platform(values: &Values) -> Option<Result<Callback, CallbackError>> {
+pub(crate) fn platform(values: &Values) -> Option<Result<Callback, CallbackError>> {
     let is_named = |name: &str| !matches!(values.text(name), Ok(None));
     (is_named("token") || is_named("url_callback")).then(|| Callback::from_values(values))
 }
 
 /// Gets the secrets from the platform, as trigger and connector do when they start.
-pub(super) async fn secrets(platform: Option<&Result<Callback, CallbackError>>) -> Step<Option<Secrets>> {
+pub(crate) async fn secrets(platform: Option<&Result<Callback, CallbackError>>) -> Step<Option<Secrets>> {
     let callback = match platform {
         None => {
             let found = "there is no platform (neither `token` nor `url_callback`): the secret is taken from \
@@ -56,7 +57,7 @@ pub(super) async fn secrets(platform: Option<&Result<Callback, CallbackError>>) 
 }
 
 /// What to do about a call to the platform that failed.
-pub(super) fn advice(error: &CallbackError) -> &'static str {
+pub(crate) fn advice(error: &CallbackError) -> &'static str {
     match error {
         CallbackError::Refused { .. } => {
             "check `token` and `url_callback`: the token ends with the run that it was made for"
@@ -73,7 +74,7 @@ pub(super) fn advice(error: &CallbackError) -> &'static str {
 }
 
 /// Reads the account, with the secrets of the platform or its own.
-pub(super) fn account(
+pub(crate) fn account(
     values: &Values,
     secrets: Option<&Secrets>,
     callback: Option<&Callback>,
@@ -116,7 +117,7 @@ fn own_secrets(given: &Value) -> Map<String, Value> {
 }
 
 /// Asks AWS whose key it is. Nothing but the check needs STS: where only STS is out of reach, S3 decides about the key.
-pub(super) async fn keys(account: &Account) -> Step<()> {
+pub(crate) async fn keys(account: &Account) -> Step<()> {
     match identify(&account.configuration, &account.aws).await {
         Ok(Identified { account, arn, end }) => {
             let told = match end {

@@ -30,7 +30,7 @@ pub(super) fn refused(error: &S3Error, denied: String) -> Told {
 }
 
 /// Asks in which region the bucket is.
-pub(super) async fn region(bucket: &Bucket, account: &Account) -> Step<()> {
+pub(crate) async fn region(bucket: &Bucket, account: &Account) -> Step<()> {
     let list = "allow s3:ListBucket on the bucket to the account's user or role".to_owned();
     let configured = account.aws.region();
     match bucket.region().await.map_err(|error| refused(&error, list))? {

@@ -12,18 +12,22 @@ use crate::platform::secrets::Secrets;
 use crate::platform::values::{ValueError, Values};
 use crate::start::Configuration;
 
+/// The kinds of nodes, as steps.
+pub(crate) const TRIGGER: &str = "trigger";
+pub(crate) const CONNECTOR: &str = "connector";
+
 /// A trigger or a connector.
-pub(super) struct Node {
+pub(crate) struct Node {
     /// What it reads.
-    pub(super) reads: Reads,
+    pub(crate) reads: Reads,
     /// Names its state.
-    pub(super) uuid: Option<Uuid>,
+    pub(crate) uuid: Option<Uuid>,
     /// Where a connector sends to.
-    pub(super) intake: Option<IntakeConfiguration>,
+    pub(crate) intake: Option<IntakeConfiguration>,
 }
 
 /// Where the objects come from.
-pub(super) enum Reads {
+pub(crate) enum Reads {
     Listing(TriggerConfiguration),
     Queue(QueueConfiguration),
 }
@@ -37,13 +41,13 @@ fn is_queued(is_connector: bool, values: &Values) -> bool {
 
 /// Whether the values are those of a connector. One that is used as a trigger has its arguments where a trigger has them,
 /// with an intake key.
-pub(super) fn is_connector(values: &Values) -> bool {
+pub(crate) fn is_connector(values: &Values) -> bool {
     !matches!(values.text("connector_configuration"), Ok(None))
         || values.required_json("trigger_configuration").is_ok_and(|given| given.get("intake_key").is_some())
 }
 
 /// Reads the arguments of a trigger or, if `is_connector`, of a connector.
-pub(super) fn node(is_connector: bool, values: &Values, secrets: Option<&Secrets>) -> Step<Node> {
+pub(crate) fn node(is_connector: bool, values: &Values, secrets: Option<&Secrets>) -> Step<Node> {
     let (told, node) = match (is_connector, is_queued(is_connector, values)) {
         (true, false) => {
             let (ConnectorConfiguration { listing, intake }, uuid) = read(values, secrets)?;
@@ -69,7 +73,7 @@ pub(super) fn node(is_connector: bool, values: &Values, secrets: Option<&Secrets
 
 impl Node {
     /// What is listed; `None` if the objects come from a queue.
-    pub(super) fn listing(&self) -> Option<&TriggerConfiguration> {
+    pub(crate) fn listing(&self) -> Option<&TriggerConfiguration> {
         match &self.reads {
             Reads::Listing(listing) => Some(listing),
             Reads::Queue(_) => None,

@@ -11,12 +11,12 @@ use crate::stdout::print;
 /// Time for one step.
 const STEP: Duration = Duration::from_secs(60);
 /// Time for all of them.
-pub(super) const ALL: Duration = Duration::from_secs(180);
+pub(crate) const ALL: Duration = Duration::from_secs(180);
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// All is well.
     Ok,
     /// It works, but somebody should look at it.
@@ -29,7 +29,7 @@ pub(super) enum Outcome {
 
 /// What a step tells.
 #[derive(Debug, Serialize)]
-pub(super) struct Told {
+pub(crate) struct Told {
     outcome: Outcome,
     /// What was found, in a sentence.
     found: String,
@@ -40,40 +40,40 @@ pub(super) struct Told {
 }
 
 /// What a step gives the next ones, if it does not fail.
-pub(super) type Step<T> = Result<(Told, T), Told>;
+pub(crate) type Step<T> = Result<(Told, T), Told>;
 
 /// What a step needs: the work of an earlier one, or the name of the step that kept it from being done.
-pub(super) type Needs<T> = Result<T, &'static str>;
+pub(crate) type Needs<T> = Result<T, &'static str>;
 
 impl Told {
     /// All is well.
-    pub(super) fn ok(found: impl Into<String>) -> Self {
+    pub(crate) fn ok(found: impl Into<String>) -> Self {
         Self { outcome: Outcome::Ok, found: found.into(), advice: None, details: Box::default() }
     }
 
     /// It works, but there is something to do.
-    pub(super) fn warning(found: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(crate) fn warning(found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { outcome: Outcome::Warning, advice: Some(advice.into()), ..Self::ok(found) }
     }
 
     /// It does not work until something is done.
-    pub(super) fn failed(found: impl Into<String>, advice: impl Into<String>) -> Self {
+    pub(crate) fn failed(found: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { outcome: Outcome::Failed, advice: Some(advice.into()), ..Self::ok(found) }
     }
 
     /// It was not tried, which is as it should be.
-    pub(super) fn skipped(found: impl Into<String>) -> Self {
+    pub(crate) fn skipped(found: impl Into<String>) -> Self {
         Self { outcome: Outcome::Skipped, ..Self::ok(found) }
     }
 
     /// Adds a detail for machines.
-    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
     }
 
     /// Makes it a warning, for a reason that is told after what was found.
-    pub(super) fn but(mut self, what: impl AsRef<str>, advice: impl Into<String>) -> Self {
+    pub(crate) fn but(mut self, what: impl AsRef<str>, advice: impl Into<String>) -> Self {
         self.outcome = Outcome::Warning;
         self.found = format!("{}; {}", self.found, what.as_ref());
         let advice = advice.into();
@@ -87,7 +87,7 @@ impl Told {
 
 /// The steps so far.
 #[derive(Debug)]
-pub(super) struct Report {
+pub(crate) struct Report {
     is_json: bool,
     began: Instant,
     steps: Vec<(&'static str, Told)>,
@@ -95,12 +95,12 @@ pub(super) struct Report {
 
 impl Report {
     /// An empty report. Steps are printed as they end, unless it is to be one piece of JSON.
-    pub(super) fn new(is_json: bool) -> Self {
+    pub(crate) fn new(is_json: bool) -> Self {
         Self { is_json, began: Instant::now(), steps: Vec::new() }
     }
 
     /// Makes a step with what it needs, and tells how it ended.
-    pub(super) async fn step<N, T>(
+    pub(crate) async fn step<N, T>(
         &mut self,
         name: &'static str,
         needs: Needs<N>,
@@ -147,7 +147,7 @@ impl Report {
     }
 
     /// Ends the report: `calls` were made to S3. Gives the names of the steps that failed.
-    pub(super) fn end(self, calls: &Map<String, Value>) -> Vec<&'static str> {
+    pub(crate) fn end(self, calls: &Map<String, Value>) -> Vec<&'static str> {
         let named = |wanted: Outcome| {
             let of_kind = self.steps.iter().filter(move |(_, told)| told.outcome == wanted);
             of_kind.map(|(name, _)| *name).collect::<Vec<_>>()
@@ -190,7 +190,7 @@ fn in_one_line(text: &str) -> String {
 }
 
 /// A number and what it counts, e.g. `2 objects`.
-pub(super) fn counted(count: u64, what: &str) -> String {
+pub(crate) fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 

@@ -109,7 +109,7 @@ impl fmt::Display for QueueName {
 
 impl QueueName {
     /// Reads a name, a URL or an ARN.
-    fn read(given: &str) -> Result<Self, ConfigError> {
+    pub fn read(given: &str) -> Result<Self, ConfigError> {
         let text = given.trim();
         let url = text.contains("://").then(|| text.to_owned());
         let whole = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());

@@ -74,6 +74,8 @@ pub struct Metrics {
     pub objects_failed: Family<Cause, Counter>,
     /// Objects rejected for good, by cause.
     pub objects_rejected: Family<Cause, Counter>,
+    /// The same for all causes; it is told at a terminal alone.
+    pub objects_rejected_in_all: Counter,
     /// Calls to S3.
     pub s3_calls: Family<Operation, Counter>,
     /// Messages of a queue, by what became of them.
@@ -112,6 +114,7 @@ impl Metrics {
             object_bytes: Counter::default(),
             objects_failed: Family::default(),
             objects_rejected: Family::default(),
+            objects_rejected_in_all: Counter::default(),
             s3_calls: Family::default(),
             messages: Family::default(),
             messages_in_flight: Gauge::default(),
@@ -245,5 +248,6 @@ impl Metrics {
     /// Counts an object that is not delivered.
     pub fn object_rejected(&self, cause: &'static str) {
         self.objects_rejected.get_or_create(&Cause { cause }).inc();
+        self.objects_rejected_in_all.inc();
     }
 }

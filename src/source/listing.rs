@@ -69,6 +69,16 @@ impl Listing {
         self.ledger.end().await;
     }
 
+    /// Counts what of the range is to be delivered, before anything is; `told` the number so far, now and then.
+    pub async fn count(&self, told: impl Fn(u64)) -> Result<(), Stopped> {
+        self.discovery.lock().await.count(told).await
+    }
+
+    /// What of the range is not done: objects, or days of a flow log, and folders that cannot be listed.
+    pub async fn left(&self) -> (usize, usize) {
+        self.discovery.lock().await.left()
+    }
+
     async fn poll(&self, claims: mpsc::Sender<Claim>) -> Result<Round, Stopped> {
         self.judged.get_or_try_init(|| self.judge_crashes()).await?;
         self.cooldown.poll();

@@ -59,6 +59,8 @@ pub struct Queue {
     keeper: Arc<Keeper>,
     observer: Observer,
     context: Context,
+    /// Whether it ends when the queue is empty.
+    ends: bool,
     _keeping: AbortOnDropHandle<()>,
 }
 
@@ -79,7 +81,26 @@ impl Queue {
         let _keeping = AbortOnDropHandle::new(tokio::spawn(async move { kept.run(&shutdown).await }));
         let settled = Arc::default();
         let owner = format!("{name} {}", Uuid::new_v4());
-        Self { owner, prefix, mailbox, buckets, messages, settled, keeper, observer, context, _keeping }
+        Self {
+            owner,
+            prefix,
+            mailbox,
+            buckets,
+            messages,
+            settled,
+            keeper,
+            observer,
+            context,
+            ends: false,
+            _keeping,
+        }
+    }
+
+    /// The same until no message comes any more.
+    #[must_use]
+    pub fn until_empty(mut self) -> Self {
+        self.ends = true;
+        self
     }
 
     /// Deletes what is settled, and gives back at once what is not.
@@ -103,6 +124,9 @@ impl Queue {
             match shutdown.race(self.mailbox.receive(visibility)).await? {
                 Ok(received) => {
                     backoff.reset();
+                    if self.ends && received.is_empty() && self.messages().count() == 0 {
+                        return Ok(Round::Ended);
+                    }
                     self.context.health.heartbeat();
                     self.context.metrics.messages("received", received.len());
                     self.messages().received(&received);

@@ -7,6 +7,7 @@
     reason = "the code of a test outside its functions: what breaks ends the test"
 )]
 
+mod backfill;
 mod bad_input;
 mod causes;
 mod connector;

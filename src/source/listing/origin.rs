@@ -28,7 +28,12 @@ pub async fn first_origin(
     let running = SignedDuration::try_from(started.elapsed()).unwrap_or_default();
     let started = bucket.now().saturating_sub(running).unwrap_or(jiff::Timestamp::MIN);
     let mut markers = Vec::new();
-    for (prefix, key) in python_markers(configuration, context).await? {
+    // A range is delivered whatever was delivered before.
+    let left = match configuration.end {
+        None => python_markers(configuration, context).await?,
+        Some(_) => Vec::new(),
+    };
+    for (prefix, key) in left {
         let request = ListRequest { prefix: &key, ..ListRequest::default() };
         let page = until_listed(context, async || bucket.list(request).await).await?;
         let marked = page.objects.iter().find(|object| object.key == key);
