@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use self::account::Account;
 use self::node::{Node, Reads};
+use self::queue::Found;
 use self::report::{Needs, Report};
 use crate::config::TriggerConfiguration;
 use crate::config::queue::QueueConfiguration;
@@ -16,12 +17,14 @@ use crate::platform::metrics::{Metrics, Operation};
 use crate::platform::values::{ValueError, Values};
 use crate::s3::Bucket;
 use crate::shutdown::{Shutdown, Stopped};
+use crate::source::queue::buckets::Buckets;
 
 pub(crate) mod account;
 pub(crate) mod bucket;
 mod format;
 mod intake;
 pub(crate) mod node;
+mod notification;
 mod platform;
 mod queue;
 pub(crate) mod report;
@@ -111,8 +114,17 @@ async fn walk_queue(
     let found =
         report.step("queue", account, async |account| queue::queue(account, configuration).await).await;
     let place = both(account, have(&found));
-    let look = async |(account, found)| queue::message(account, configuration, found, metrics.clone()).await;
-    let object = report.step("message", place, look).await;
+    let buckets = account
+        .map(|account| Buckets::new(account.aws.clone(), configuration.requester_pays, metrics.clone()));
+    let look = async |((_, found), buckets): ((_, &Found), &Buckets)| {
+        queue::message(configuration, found, buckets).await
+    };
+    let object = report.step("message", both(place, have(&buckets)), look).await;
+    let announced = object.as_ref().ok().map(|(bucket, _)| bucket.clone());
+    let look = async |(found, buckets): (&Found, &Buckets)| {
+        notification::notification(configuration, found, announced, buckets).await
+    };
+    report.step("notification", both(have(&found), have(&buckets)), look).await.ok();
     report.step("get", object, async |(bucket, object)| bucket::get(&bucket, object).await).await.ok();
 }
 

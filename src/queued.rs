@@ -102,7 +102,7 @@ pub async fn deliver(
 /// Says what is known of a queue before it is read.
 fn tell(queue: &str, depth: Result<Depth, SqsError>) {
     match depth {
-        Ok(Depth { waiting, in_flight, dead_letters }) => {
+        Ok(Depth { waiting, in_flight, dead_letters, .. }) => {
             tracing::info!(queue, waiting, in_flight, "taking the names of flow logs from the queue");
             if dead_letters.is_none() {
                 tracing::warn!(

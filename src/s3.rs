@@ -22,10 +22,12 @@ use crate::config::TriggerConfiguration;
 use crate::http::{causes, quoted};
 use crate::platform::metrics::{Metrics, Operation};
 
+mod announce;
 mod clock;
 mod content;
 mod failure;
 
+pub use announce::{Announcements, Target};
 pub use content::Content;
 pub use failure::{S3Error, S3Failure};
 
@@ -63,6 +65,11 @@ pub trait Store: std::fmt::Debug + Send + Sync {
     /// Fails if no request can be made of what is configured; asks nobody.
     fn check(&self) -> Answer<'_, ()> {
         async { Ok(()) }.boxed()
+    }
+
+    /// Where the bucket announces new objects.
+    fn announcements(&self) -> Answer<'_, Announcements> {
+        async { Ok(Announcements::default()) }.boxed()
     }
 
     /// The region that the bucket is in; `None` if the store does not say.
@@ -207,6 +214,11 @@ impl Bucket {
         self.store.region().await
     }
 
+    /// Where the bucket announces new objects.
+    pub async fn announcements(&self) -> Result<Announcements, S3Error> {
+        self.store.announcements().await
+    }
+
     fn count(&self, operation: &'static str) {
         self.metrics.s3_calls.get_or_create(&Operation { operation }).inc();
     }
@@ -328,6 +340,10 @@ impl Store for S3 {
             signed.map(drop).map_err(|error| S3Error::from_sdk("make a request of", &self.bucket, "", &error))
         };
         checked.boxed()
+    }
+
+    fn announcements(&self) -> Answer<'_, Announcements> {
+        Self::announcements(self).boxed()
     }
 
     fn region(&self) -> Answer<'_, Option<String>> {

@@ -49,6 +49,10 @@ pub struct Depth {
     pub in_flight: u64,
     /// Where messages go that were received too often; `None` if nowhere.
     pub dead_letters: Option<String>,
+    /// The queue's own ARN.
+    pub arn: Option<String>,
+    /// Who may do what with it.
+    pub policy: serde_json::Value,
 }
 
 /// What a call to SQS came to, some time.
@@ -249,7 +253,8 @@ impl Mailbox for Sqs {
     fn depth(&self) -> Answer<'_, Depth> {
         let asked = async move {
             use QueueAttributeName::{
-                ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, RedrivePolicy,
+                ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible, Policy, QueueArn,
+                RedrivePolicy,
             };
             let since = Instant::now();
             let asked = self
@@ -259,20 +264,26 @@ impl Mailbox for Sqs {
                 .attribute_names(ApproximateNumberOfMessages)
                 .attribute_names(ApproximateNumberOfMessagesNotVisible)
                 .attribute_names(RedrivePolicy)
+                .attribute_names(QueueArn)
+                .attribute_names(Policy)
                 .send()
                 .await
                 .map_err(|error| self.failed("look at", "sqs:GetQueueAttributes", since, &error))?;
             let attributes = asked.attributes.unwrap_or_default();
-            let number = |name| attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or_default();
-            let policy = attributes.get(&RedrivePolicy).map(|policy| serde_json::from_str(policy));
-            let policy: serde_json::Value = policy.and_then(Result::ok).unwrap_or_default();
+            let number = |name: &QueueAttributeName| {
+                attributes.get(name).and_then(|text| text.parse().ok()).unwrap_or_default()
+            };
+            let json = |name| {
+                let text: Option<&String> = attributes.get(name);
+                text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(serde_json::Value::Null)
+            };
+            let arn_in = |json: &serde_json::Value, name| json.get(name)?.as_str().map(str::to_owned);
             Ok(Depth {
                 waiting: number(&ApproximateNumberOfMessages),
                 in_flight: number(&ApproximateNumberOfMessagesNotVisible),
-                dead_letters: policy
-                    .get("deadLetterTargetArn")
-                    .and_then(|arn| arn.as_str())
-                    .map(str::to_owned),
+                dead_letters: arn_in(&json(&RedrivePolicy), "deadLetterTargetArn"),
+                arn: attributes.get(&QueueArn).cloned(),
+                policy: json(&Policy),
             })
         };
         asked.boxed()

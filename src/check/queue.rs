@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::account::Account;
+use super::notification;
 use super::report::{Step, Told, counted};
 use crate::config::queue::QueueConfiguration;
-use crate::platform::metrics::Metrics;
 use crate::s3::{Bucket, Object};
 use crate::source::queue::buckets::Buckets;
 use crate::source::queue::notification::{Announced, Event, Notification};
@@ -15,42 +15,53 @@ use crate::sqs::{Depth, Mailbox as _, Sqs, SqsError, SqsFailure};
 /// How long it is waited for a message to look at.
 const PEEK: Duration = Duration::from_secs(3);
 
-/// Finds the queue, and says what is in it.
-pub(super) async fn queue(account: &Account, configuration: &QueueConfiguration) -> Step<Sqs> {
+/// A queue that was found.
+pub(super) struct Found {
+    /// The queue.
+    queue: Sqs,
+    /// What SQS says of it, if it may.
+    pub(super) depth: Option<Depth>,
+}
+
+/// Finds the queue, and says what is in it and who may send to it.
+pub(super) async fn queue(account: &Account, configuration: &QueueConfiguration) -> Step<Found> {
     let name = &configuration.queue;
-    let found = Sqs::find(&account.aws, name).await.map_err(|error| refused(&error))?;
-    let depth = match found.depth().await {
+    let queue = Sqs::find(&account.aws, name).await.map_err(|error| refused(&error))?;
+    let depth = match queue.depth().await {
         Ok(depth) => depth,
         Err(error) if matches!(error.failure(), SqsFailure::Denied(_)) => {
             let told = format!("the queue {name} is there; what is in it is not known ({error})");
-            return Ok((Told::ok(told), found));
+            return Ok((Told::ok(told), Found { queue, depth: None }));
         }
         Err(error) => return Err(refused(&error)),
     };
-    let Depth { waiting, in_flight, dead_letters } = depth;
-    let told = Told::ok(format!(
-        "the queue {name} is there: {} waiting, {in_flight} in flight",
-        counted(waiting, "message")
-    ));
-    let told = match dead_letters {
-        Some(_) => told,
-        None => told.but(
+    let waiting = counted(depth.waiting, "message");
+    let mut told =
+        Told::ok(format!("the queue {name} is there: {waiting} waiting, {} in flight", depth.in_flight));
+    if depth.dead_letters.is_none() {
+        told = told.but(
             "it has no queue for dead letters",
             "create one, so that a message that can never be settled does not come again until it expires",
-        ),
-    };
-    Ok((told.with("waiting", waiting).with("in_flight", in_flight), found))
+        );
+    }
+    if !notification::may_be_sent_to(&depth.policy) {
+        told = told.but(
+            "its policy lets neither S3 nor SNS nor EventBridge send to it",
+            "allow sqs:SendMessage to s3.amazonaws.com in the queue's policy, with the bucket's ARN as aws:SourceArn",
+        );
+    }
+    let told = told.with("waiting", depth.waiting).with("in_flight", depth.in_flight);
+    Ok((told, Found { queue, depth: Some(depth) }))
 }
 
 /// Looks at a message, which stays where it is; gives the object that it announces.
 pub(super) async fn message(
-    account: &Account,
     configuration: &QueueConfiguration,
-    queue: &Sqs,
-    metrics: Metrics,
+    found: &Found,
+    buckets: &Buckets,
 ) -> Step<(Bucket, Object)> {
     // It is nobody's at once again, but SQS counts that it was received.
-    let received = tokio::time::timeout(PEEK, queue.receive(Duration::ZERO)).await;
+    let received = tokio::time::timeout(PEEK, found.queue.receive(Duration::ZERO)).await;
     let received = match received {
         Ok(Ok(received)) => received,
         Ok(Err(error)) => return Err(refused(&error)),
@@ -79,7 +90,6 @@ pub(super) async fn message(
             "allowed; the message that was looked at announces no flow log below the prefix",
         ));
     };
-    let buckets = Buckets::new(account.aws.clone(), configuration.requester_pays, metrics);
     let bucket = buckets.get(&bucket, region.as_deref());
     let found = format!("allowed; one announces {key} in {}", bucket.name());
     match bucket.look(&key).await {

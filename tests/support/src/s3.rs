@@ -29,7 +29,7 @@ pub use queues::Queues;
 pub use request::{Operation, Request};
 pub use rules::{Rule, Trouble};
 pub use sessions::{Role, Sessions, Trust};
-pub use store::Object;
+pub use store::{Destination, Object};
 pub use sts::ACCOUNT;
 
 use crate::clock::Clock;
@@ -171,6 +171,12 @@ impl Control {
     /// From now on each object that is written to a bucket is announced in a queue.
     pub fn announce(&self, bucket: &str, queue: &str) {
         self.bucket(bucket, |bucket| bucket.announced_in = Some(queue.to_owned()));
+        self.notify(bucket, &[Destination::Queue { arn: queues::arn(queue), prefix: String::new() }]);
+    }
+
+    /// What the bucket says of where it announces its new objects.
+    pub fn notify(&self, bucket: &str, destinations: &[Destination]) {
+        self.bucket(bucket, |bucket| bucket.notified = destinations.to_vec());
     }
 
     /// Writes an object, now by the server's clock.

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
-use super::store::{self, Bucket, Query, Store};
+use super::store::{self, Bucket, Destination, Query, Store};
 use crate::clock::Clock;
 
 /// What a listing encodes on request: all but letters, digits and `-_.*/`; a space becomes `+`.
@@ -239,6 +239,35 @@ impl S3 for Operations {
         let location_constraint =
             region.filter(|region| region != "us-east-1").map(BucketLocationConstraint::from);
         Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
+    }
+
+    async fn get_bucket_notification_configuration(
+        &self,
+        request: S3Request<GetBucketNotificationConfigurationInput>,
+    ) -> S3Result<S3Response<GetBucketNotificationConfigurationOutput>> {
+        let destinations = self.read(&request.input.bucket, |bucket| Ok(bucket.notified.clone()))?;
+        let events = || vec![Event::from("s3:ObjectCreated:*".to_owned())];
+        let mut told = GetBucketNotificationConfigurationOutput::default();
+        for destination in destinations {
+            match destination {
+                Destination::Queue { arn, prefix } => {
+                    let name = Some(FilterRuleName::from_static("Prefix"));
+                    let rule = FilterRule { name, value: Some(prefix) };
+                    let key = Some(S3KeyFilter { filter_rules: Some(vec![rule]) });
+                    let filter = Some(NotificationConfigurationFilter { key });
+                    let queue = QueueConfiguration { events: events(), filter, id: None, queue_arn: arn };
+                    told.queue_configurations.get_or_insert_default().push(queue);
+                }
+                Destination::Topic(topic_arn) => {
+                    let topic = TopicConfiguration { events: events(), filter: None, id: None, topic_arn };
+                    told.topic_configurations.get_or_insert_default().push(topic);
+                }
+                Destination::EventBridge => {
+                    told.event_bridge_configuration = Some(EventBridgeConfiguration::default());
+                }
+            }
+        }
+        Ok(S3Response::new(told))
     }
 
     async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {

@@ -37,6 +37,7 @@ struct Queue {
     visibility: Duration,
     /// The queue for dead letters, and how often a message is received before it goes there.
     redrive: Option<(String, u32)>,
+    policy: Option<Value>,
 }
 
 #[derive(Debug)]
@@ -59,13 +60,18 @@ const NOT_IN_FLIGHT: Refusal = ("MessageNotInflight", "The message referred to i
 impl Queues {
     /// Creates an empty queue.
     pub fn create(&self, name: &str, visibility: Duration) {
-        let queue = Queue { messages: Vec::new(), visibility, redrive: None };
+        let queue = Queue { messages: Vec::new(), visibility, redrive: None, policy: None };
         self.0.queues.lock().unwrap().insert(name.to_owned(), queue);
     }
 
     /// From now on a message that was received `most` times goes to the queue `dead`.
     pub fn redrive(&self, name: &str, dead: &str, most: u32) {
         self.of(name, |queue| queue.redrive = Some((dead.to_owned(), most)));
+    }
+
+    /// From now on a queue has this policy, which is only told.
+    pub fn set_policy(&self, name: &str, policy: Value) {
+        self.of(name, |queue| queue.policy = Some(policy));
     }
 
     /// Sends a message.
@@ -220,6 +226,9 @@ impl Queue {
             let policy = json!({"deadLetterTargetArn": arn(dead), "maxReceiveCount": most});
             attributes["RedrivePolicy"] = policy.to_string().into();
         }
+        if let Some(policy) = &self.policy {
+            attributes["Policy"] = policy.to_string().into();
+        }
         json!({ "Attributes": attributes })
     }
 
@@ -255,7 +264,8 @@ pub(super) fn created(bucket: &str, key: &str, object: &Object) -> Value {
 }
 
 /// The ARN of a queue.
-fn arn(name: &str) -> String {
+/// The ARN of a queue.
+pub(super) fn arn(name: &str) -> String {
     format!("arn:aws:sqs:eu-west-3:{ACCOUNT}:{name}")
 }
 

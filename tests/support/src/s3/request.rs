@@ -22,6 +22,8 @@ pub enum Operation {
     HeadBucket,
     /// `GetBucketLocation`.
     BucketLocation,
+    /// `GetBucketNotificationConfiguration`.
+    Notification,
     /// STS `GetCallerIdentity`.
     CallerIdentity,
     /// SQS; its action is the request's key.
@@ -73,6 +75,7 @@ impl Request {
             (&Method::POST, true, _) if queued.is_some() => Operation::Queue,
             (&Method::POST, true, _) => Operation::CallerIdentity,
             (&Method::GET, false, true) if has("location") => Operation::BucketLocation,
+            (&Method::GET, false, true) if has("notification") => Operation::Notification,
             (&Method::GET, false, true) if has("list-type") => Operation::List,
             (&Method::HEAD, false, true) => Operation::HeadBucket,
             (&Method::POST, false, true) if has("delete") => Operation::DeleteMany,

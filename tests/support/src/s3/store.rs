@@ -58,6 +58,22 @@ impl Borrow<[u8]> for Key {
     }
 }
 
+/// Where a bucket announces its new objects.
+#[derive(Clone, Debug)]
+pub enum Destination {
+    /// In a queue, those whose keys begin with a prefix.
+    Queue {
+        /// The queue's ARN.
+        arn: String,
+        /// The prefix.
+        prefix: String,
+    },
+    /// In the topic with this ARN.
+    Topic(String),
+    /// In EventBridge.
+    EventBridge,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Bucket {
     objects: BTreeMap<Key, Object>,
@@ -65,6 +81,8 @@ pub(super) struct Bucket {
     pub(super) region: Option<String>,
     /// The queue in which its new objects are announced.
     pub(super) announced_in: Option<String>,
+    /// Where it says that they are.
+    pub(super) notified: Vec<Destination>,
     /// Whether whoever calls it pays.
     pub(super) requester_pays: bool,
     /// The parts of the uploads that were begun and not ended, by their IDs.
