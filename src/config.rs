@@ -166,6 +166,23 @@ pub const MODULE: &str = "module configuration";
 /// The bounds of the form that playbooks made for the AWS module may be beyond: those must go on working.
 const LARGEST: [(&str, u64); 2] = [("frequency", 86_400), ("chunk_size", 1_000_000)];
 
+/// Takes other names and numbers beyond the form for what they mean, in the arguments of any node.
+fn adapt(what: &str, given: &mut Value) {
+    let Value::Object(properties) = given else { return };
+    properties.retain(|_, value| !value.is_null());
+    if let Some(prefix) = properties.remove("prefix_filter") {
+        properties.entry("prefix").or_insert(prefix);
+    }
+    for (name, largest) in LARGEST {
+        if properties.get(name).and_then(Value::as_u64).is_some_and(|value| value > largest) {
+            tracing::warn!(
+                "property `{name}` of the {what} is larger than {largest}, which is taken in its place"
+            );
+            properties.insert(name.to_owned(), largest.into());
+        }
+    }
+}
+
 impl TriggerConfiguration {
     /// Reads the trigger's arguments; `bucket` is another name of `bucket_name`.
     pub fn read(mut given: Value) -> Result<Self, ConfigError> {
@@ -175,18 +192,11 @@ impl TriggerConfiguration {
 
     /// Takes other names and numbers beyond the form for what they mean.
     fn adapt(what: &str, given: &mut Value) {
-        let Value::Object(properties) = given else { return };
-        properties.retain(|_, value| !value.is_null());
-        if let Some(bucket) = properties.remove("bucket") {
+        adapt(what, given);
+        if let Value::Object(properties) = given
+            && let Some(bucket) = properties.remove("bucket")
+        {
             properties.entry("bucket_name").or_insert(bucket);
-        }
-        for (name, largest) in LARGEST {
-            if properties.get(name).and_then(Value::as_u64).is_some_and(|value| value > largest) {
-                tracing::warn!(
-                    "property `{name}` of the {what} is larger than {largest}, which is taken in its place"
-                );
-                properties.insert(name.to_owned(), largest.into());
-            }
         }
     }
 

@@ -16,10 +16,9 @@ const CHUNK_SIZE: u32 = 30_000;
 /// What the platform's own connectors have, and this one does not need.
 const IGNORED: [&str; 3] = ["separator", "skip_first", "ignore_comments"];
 
-/// The connector's arguments, as the user gives them.
+/// Where a connector's records go, as the user gives it.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[schemars(title = "Flow logs in a bucket", transform = for_an_intake)]
-pub struct ConnectorArguments {
+pub(super) struct IntakeArguments {
     /// The key of the intake that takes the records, as the intake's page shows it, e.g. Kq3xZ8vT1mB5nR7wYc2dLf9hJg4sPa6u
     #[schemars(title = "Intake key", with = "String", length(min = 1))]
     intake_key: SecretString,
@@ -29,12 +28,20 @@ pub struct ConnectorArguments {
     #[schemars(title = "Intake server", with = "String", extend("format" = "uri"))]
     #[schemars(extend("examples" = ["https://intake.sekoia.io", "https://intake.eu2.sekoia.io/api/v1/intake-http"]))]
     intake_server: Option<String>,
-    #[serde(flatten)]
-    listing: TriggerArguments,
     /// Send the records to the intake compressed with gzip: about a third of the bytes, for more processor time
     #[serde(default)]
     #[schemars(title = "Compress")]
     compress: bool,
+}
+
+/// The connector's arguments, as the user gives them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(title = "Flow logs in a bucket", transform = for_an_intake)]
+pub struct ConnectorArguments {
+    #[serde(flatten)]
+    intake: IntakeArguments,
+    #[serde(flatten)]
+    listing: TriggerArguments,
 }
 
 /// The texts of the trigger's arguments that speak of a playbook.
@@ -75,9 +82,9 @@ impl ConnectorConfiguration {
         adapt(&mut given);
         TriggerConfiguration::adapt(CONNECTOR, &mut given);
         let arguments = read::<ConnectorArguments>(CONNECTOR, given)?.warn_unknown(CONNECTOR);
-        let ConnectorArguments { intake_key, intake_server, listing, compress } = arguments;
+        let ConnectorArguments { intake, listing } = arguments;
         Ok(Self {
-            intake: IntakeConfiguration::resolve(&intake_key, intake_server, intake_url, compress)?,
+            intake: IntakeConfiguration::resolve(intake, intake_url)?,
             listing: TriggerConfiguration::resolve(listing).map_err(|error| error.of_node(CONNECTOR))?,
         })
     }
@@ -86,15 +93,14 @@ impl ConnectorConfiguration {
 impl IntakeConfiguration {
     /// The intake that the user names, or else the platform's own, or that of the region FRA1.
     pub(super) fn resolve(
-        key: &SecretString,
-        server: Option<String>,
+        arguments: IntakeArguments,
         intake_url: Option<String>,
-        compress: bool,
     ) -> Result<Self, ConfigError> {
+        let IntakeArguments { intake_key: key, intake_server, compress } = arguments;
         let is_given = |server: &String| !server.trim().is_empty();
-        let server = server.filter(is_given).or(intake_url.filter(is_given));
+        let server = intake_server.filter(is_given).or(intake_url.filter(is_given));
         let batch_url = batch_url(CONNECTOR, server.as_deref().unwrap_or(INTAKE_SERVER))?;
-        Ok(Self { intake_key: intake_key(CONNECTOR, key)?, batch_url, compress })
+        Ok(Self { intake_key: intake_key(CONNECTOR, &key)?, batch_url, compress })
     }
 }
 
@@ -102,9 +108,6 @@ impl IntakeConfiguration {
 pub(super) fn adapt(given: &mut Value) {
     let Value::Object(properties) = given else { return };
     properties.retain(|name, _| !IGNORED.contains(&name.as_str()));
-    if let Some(prefix) = properties.remove("prefix_filter") {
-        properties.entry("prefix").or_insert(prefix);
-    }
     let chunk_size = properties.entry("chunk_size").or_insert(Value::Null);
     if chunk_size.is_null() {
         *chunk_size = CHUNK_SIZE.into();

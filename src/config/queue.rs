@@ -5,11 +5,10 @@ use std::fmt;
 use flow_log::decode::RecordFormat;
 use flow_log::filter::Filter;
 use schemars::JsonSchema;
-use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::connector::{self, IntakeConfiguration};
+use super::connector::{self, IntakeArguments, IntakeConfiguration};
 use super::records::{self, RecordArguments};
 use super::{CONNECTOR, ConfigError, TRIGGER, default_chunk_size, is_region, prefix, read};
 
@@ -40,20 +39,10 @@ pub struct QueueArguments {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[schemars(title = "Flow logs that a queue announces", transform = connector::for_an_intake)]
 pub struct QueuedConnectorArguments {
-    /// The key of the intake that takes the records, as the intake's page shows it, e.g. Kq3xZ8vT1mB5nR7wYc2dLf9hJg4sPa6u
-    #[schemars(title = "Intake key", with = "String", length(min = 1))]
-    intake_key: SecretString,
-    /// Left empty, the records go to your region's intake, as the platform names it; else to this one: https://intake.sekoia.io in FRA1, elsewhere with the region's name in it, e.g. https://intake.eu2.sekoia.io/api/v1/intake-http
-    #[serde(default)]
-    #[schemars(title = "Intake server", with = "String", extend("format" = "uri"))]
-    #[schemars(extend("examples" = ["https://intake.sekoia.io", "https://intake.eu2.sekoia.io/api/v1/intake-http"]))]
-    intake_server: Option<String>,
+    #[serde(flatten)]
+    intake: IntakeArguments,
     #[serde(flatten)]
     queue: QueueArguments,
-    /// Send the records to the intake compressed with gzip: about a third of the bytes, for more processor time
-    #[serde(default)]
-    #[schemars(title = "Compress")]
-    compress: bool,
 }
 
 /// What is read from a queue, and how.
@@ -142,7 +131,7 @@ impl QueueName {
 impl QueueConfiguration {
     /// Reads the trigger's arguments.
     pub fn read(mut given: Value) -> Result<Self, ConfigError> {
-        adapt(&mut given);
+        adapt(TRIGGER, &mut given);
         Self::resolve(&read::<QueueArguments>(TRIGGER, given)?.warn_unknown(TRIGGER))
     }
 
@@ -164,22 +153,20 @@ impl QueuedConnectorConfiguration {
     /// it counts where the user names no intake server.
     pub fn read(mut given: Value, intake_url: Option<String>) -> Result<Self, ConfigError> {
         connector::adapt(&mut given);
-        adapt(&mut given);
+        adapt(CONNECTOR, &mut given);
         let arguments = read::<QueuedConnectorArguments>(CONNECTOR, given)?.warn_unknown(CONNECTOR);
-        let QueuedConnectorArguments { intake_key, intake_server, queue, compress } = arguments;
-        let intake = IntakeConfiguration::resolve(&intake_key, intake_server, intake_url, compress)?;
-        let queue = QueueConfiguration::resolve(&queue).map_err(|error| error.of_node(CONNECTOR))?;
-        Ok(Self { queue, intake })
+        let QueuedConnectorArguments { intake, queue } = arguments;
+        Ok(Self {
+            intake: IntakeConfiguration::resolve(intake, intake_url)?,
+            queue: QueueConfiguration::resolve(&queue).map_err(|error| error.of_node(CONNECTOR))?,
+        })
     }
 }
 
 /// What the platform's own connectors have, and a queue has no use for: it is not polled at intervals.
-fn adapt(given: &mut Value) {
-    let Value::Object(properties) = given else { return };
-    properties.retain(|name, value| !value.is_null() && name != "frequency");
-    if let Some(prefix) = properties.remove("prefix_filter") {
-        properties.entry("prefix").or_insert(prefix);
-    }
+fn adapt(what: &str, given: &mut Value) {
+    super::adapt(what, given);
+    given.as_object_mut().map(|properties| properties.remove("frequency"));
 }
 
 #[cfg(test)]
@@ -247,5 +234,8 @@ mod tests {
         assert_eq!(QueuedConnectorConfiguration::read(least, None).unwrap().queue.chunk_size, 30_000);
         let trigger = QueueConfiguration::read(json!({"queue_name": "q", "frequency": 10})).unwrap();
         assert_eq!((trigger.chunk_size, trigger.prefix.as_str()), (10_000, ""));
+        // Beyond the form, as that of the listing.
+        let most = QueueConfiguration::read(json!({"queue_name": "q", "chunk_size": 2_000_000})).unwrap();
+        assert_eq!(most.chunk_size, 1_000_000);
     }
 }
