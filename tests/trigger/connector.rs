@@ -47,11 +47,7 @@ impl Connector {
 
     /// How often each record is too many (or, negative, missing) at the intake.
     fn difference(&self) -> BTreeMap<String, i64> {
-        let mut difference: BTreeMap<String, i64> = BTreeMap::new();
-        self.world.expected.iter().for_each(|record| *difference.entry(record.clone()).or_default() -= 1);
-        self.intake.events().into_iter().for_each(|event| *difference.entry(event).or_default() += 1);
-        difference.retain(|_, count| *count != 0);
-        difference
+        self.world.difference(self.intake.events())
     }
 
     /// Waits until all expected records have arrived, each once and nothing else.

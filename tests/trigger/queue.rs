@@ -100,13 +100,9 @@ impl Queued {
         assert!(eventually(PATIENCE, || self.left() == messages).await, "{} are left", self.left());
     }
 
-    /// What of the expected records has not arrived, or too often.
+    /// How often each record is too many (or, negative, missing) at the intake.
     fn difference(&self) -> BTreeMap<String, i64> {
-        let mut difference: BTreeMap<String, i64> = BTreeMap::new();
-        self.world.expected.iter().for_each(|record| *difference.entry(record.clone()).or_default() -= 1);
-        self.intake.events().into_iter().for_each(|event| *difference.entry(event).or_default() += 1);
-        difference.retain(|_, count| *count != 0);
-        difference
+        self.world.difference(self.intake.events())
     }
 
     fn is_lost(&self) -> bool {

@@ -123,15 +123,17 @@ impl World {
 
     /// Checks that what has arrived is what was expected, each once.
     pub fn exactly_expected(&self) {
-        let mut difference: BTreeMap<String, i64> = BTreeMap::new();
-        for record in &self.expected {
-            *difference.entry(record.clone()).or_default() -= 1;
-        }
-        for record in self.platform.records() {
-            *difference.entry(record).or_default() += 1;
-        }
-        difference.retain(|_, count| *count != 0);
+        let difference = self.difference(self.platform.records());
         assert!(difference.is_empty(), "lost (-) or too many (+): {difference:#?}");
+    }
+
+    /// How often each expected record is too many (or, negative, missing) in what has arrived.
+    pub fn difference(&self, arrived: Vec<String>) -> BTreeMap<String, i64> {
+        let mut difference: BTreeMap<String, i64> = BTreeMap::new();
+        self.expected.iter().for_each(|record| *difference.entry(record.clone()).or_default() -= 1);
+        arrived.into_iter().for_each(|record| *difference.entry(record).or_default() += 1);
+        difference.retain(|_, count| *count != 0);
+        difference
     }
 
     /// All metrics.
