@@ -120,7 +120,7 @@ impl Queue {
                     return Ok(Round::More);
                 }
             }
-            let visibility = self.keeper.visibility();
+            let (asked, visibility) = (Instant::now(), self.keeper.visibility());
             match shutdown.race(self.mailbox.receive(visibility)).await? {
                 Ok(received) => {
                     backoff.reset();
@@ -131,7 +131,7 @@ impl Queue {
                     self.context.metrics.messages("received", received.len());
                     self.messages().received(&received);
                     for message in received {
-                        for claim in self.take(message, visibility).await? {
+                        for claim in self.take(message, asked, visibility).await? {
                             claims.send(claim).await.map_err(|_| Stopped)?;
                         }
                     }
@@ -148,7 +148,12 @@ impl Queue {
     }
 
     /// What a message wants delivered.
-    async fn take(&self, message: Message, visibility: Duration) -> Result<Vec<Claim>, Stopped> {
+    async fn take(
+        &self,
+        message: Message,
+        asked: Instant,
+        visibility: Duration,
+    ) -> Result<Vec<Claim>, Stopped> {
         let announced = match Notification::read(&message.body) {
             Notification::Objects(announced) => announced,
             Notification::Test => {
@@ -176,7 +181,7 @@ impl Queue {
                 objects.push((name, claim));
             }
         }
-        let new = self.messages().took(&message, visibility, wanted);
+        let new = self.messages().took(&message, asked, visibility, wanted);
         let claims = new.into_iter().filter_map(|(name, from)| {
             let place = objects.iter().position(|(known, _)| *known == name)?;
             let (_, claim) = objects.swap_remove(place);

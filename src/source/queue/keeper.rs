@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::platform::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use crate::source::queue::messages::Messages;
@@ -60,7 +62,11 @@ impl Keeper {
 
     /// Deletes what is settled. What SQS does not delete now is tried again.
     pub(super) async fn delete(&self) {
-        let deletable = self.messages().take_deletable();
+        let (deletable, late) = {
+            let mut messages = self.messages();
+            (messages.take_deletable(), messages.take_late())
+        };
+        self.lost(late);
         for handles in deletable.chunks(AT_ONCE) {
             let left = match self.mailbox.delete(handles).await {
                 Ok(left) => {
@@ -104,24 +110,30 @@ impl Keeper {
     /// Says from when on others may get messages, and counts what becomes of them.
     async fn change(&self, handles: &[String], visibility: Duration, fate: &'static str) {
         for handles in handles.chunks(AT_ONCE) {
+            let until = Instant::now() + visibility;
             match self.mailbox.keep(handles, visibility).await {
                 Ok(lost) => {
                     self.metrics.messages(fate, handles.len().saturating_sub(lost.len()));
+                    self.messages().kept(handles, until);
                     let count = self.messages().lost(&lost);
-                    self.metrics.messages("lost", count);
-                    if count > 0 {
-                        tracing::warn!(
-                            messages = count,
-                            "messages were not kept in time, and another replica may have got them: some records may \
-                             be sent twice"
-                        );
-                    }
+                    self.lost(count);
                 }
                 Err(error) => {
                     self.cannot(&error);
                     self.messages().try_again(handles, RETRY);
                 }
             }
+        }
+    }
+
+    /// Says that messages may be worked on by others, too.
+    fn lost(&self, messages: usize) {
+        self.metrics.messages("lost", messages);
+        if messages > 0 {
+            tracing::warn!(
+                messages,
+                "messages were not kept in time, and another replica may have got them: some records may be sent twice"
+            );
         }
     }
 

@@ -36,6 +36,8 @@ pub struct Messages {
     partial: HashMap<Name, (Option<String>, u64)>,
     /// The handles of messages that are to be deleted.
     deletable: Vec<String>,
+    /// How many messages were settled when somebody else may have had them already.
+    late: usize,
     /// The handles of messages that are to be given back, and after how long they may come again.
     returned: Vec<(String, Duration)>,
 }
@@ -50,6 +52,8 @@ struct Held {
     again: Option<Duration>,
     /// When it is to be kept for longer; `None` if it is of no use any more: somebody else has got it.
     due: Option<Instant>,
+    /// Nobody else gets it before.
+    until: Instant,
 }
 
 /// An object that is to be delivered.
@@ -73,22 +77,23 @@ impl Messages {
         self.unread.retain(|unread| unread != handle);
     }
 
-    /// A message came that is nobody else's for `visibility`. Gives those of its objects that nobody works on yet, each with the
-    /// number of its records that were delivered.
+    /// A message came that was `asked` for then, and is nobody else's for `visibility`. Gives those of its objects that nobody
+    /// works on yet, each with the number of its records that were delivered.
     pub fn took(
         &mut self,
         Message { id, handle, receives, .. }: &Message,
+        asked: Instant,
         visibility: Duration,
         objects: Vec<(Name, Option<String>)>,
     ) -> Vec<(Name, u64)> {
         self.left(handle);
-        let due = Some(Instant::now() + visibility / 2);
+        let (due, until) = (Some(asked + visibility / 2), asked + visibility);
         if let Some(held) = self.held.get_mut(id) {
             // It came again while it is worked on.
-            (held.handle, held.due) = (handle.clone(), due);
+            (held.handle, held.due, held.until) = (handle.clone(), due, until);
             return Vec::new();
         }
-        let mut held = Held { handle: handle.clone(), left: 0, again: None, due };
+        let mut held = Held { handle: handle.clone(), left: 0, again: None, due, until };
         let mut wanted = Vec::new();
         for (name, etag) in objects {
             if self.delivered.has(&name, etag.as_deref()) {
@@ -160,7 +165,10 @@ impl Messages {
 
     fn settle(&mut self, id: String, held: Held) {
         match (held.left, held.again) {
-            (0, None) => self.deletable.push(held.handle),
+            (0, None) => {
+                self.late += usize::from(held.due.is_some() && held.until <= Instant::now());
+                self.deletable.push(held.handle);
+            }
             (0, Some(again)) => self.returned.push((held.handle, again)),
             _ => drop(self.held.insert(id, held)),
         }
@@ -182,6 +190,11 @@ impl Messages {
         std::mem::take(&mut self.deletable)
     }
 
+    /// How many messages were settled, since this was asked, that somebody else may have had by then.
+    pub fn take_late(&mut self) -> usize {
+        std::mem::take(&mut self.late)
+    }
+
     /// Takes the messages that are to be given back, and after how long they may come again.
     pub fn take_returned(&mut self) -> Vec<(String, Duration)> {
         std::mem::take(&mut self.returned)
@@ -196,6 +209,12 @@ impl Messages {
             held.handle.clone()
         });
         taken.collect()
+    }
+
+    /// Nobody else gets these before `until`.
+    pub fn kept(&mut self, handles: &[String], until: Instant) {
+        let kept = self.held.values_mut().filter(|held| handles.contains(&held.handle));
+        kept.for_each(|held| held.until = until);
     }
 
     /// These could not be kept: it is tried again after a time.
@@ -270,7 +289,11 @@ mod tests {
     ) -> Vec<String> {
         let (id, handle) = (id.to_owned(), handle.to_owned());
         let message = Message { id, handle, body: String::new(), receives: 1 };
-        messages.took(&message, VISIBILITY, objects).into_iter().map(|(name, _)| name.key).collect()
+        messages
+            .took(&message, Instant::now(), VISIBILITY, objects)
+            .into_iter()
+            .map(|(name, _)| name.key)
+            .collect()
     }
 
     #[tokio::test(start_paused = true)]
@@ -318,5 +341,22 @@ mod tests {
         assert_eq!(messages.lost(&["h2".to_owned()]), 1);
         tokio::time::advance(VISIBILITY).await;
         assert!(messages.take_due(VISIBILITY).is_empty() && messages.take_all().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_message_that_is_settled_when_its_time_has_passed_is_late_unless_it_was_kept_or_lost() {
+        let mut messages = Messages::default();
+        for id in ["in time", "kept", "lost", "late"] {
+            took(&mut messages, id, id, objects(&[id]));
+        }
+        messages.done(&name("in time"));
+        messages.lost(&["lost".to_owned()]);
+        messages.kept(&["kept".to_owned()], Instant::now() + 2 * VISIBILITY);
+        tokio::time::advance(VISIBILITY).await;
+        for (id, late) in [("in time", 0), ("kept", 0), ("lost", 0), ("late", 1)] {
+            messages.done(&name(id));
+            assert_eq!(messages.take_late(), late, "{id}");
+        }
+        assert_eq!(messages.take_late(), 0);
     }
 }
