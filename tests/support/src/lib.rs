@@ -8,6 +8,8 @@
 //! - [`parquet`]: the same contents as Parquet
 //! - [`parser`]: what the intake makes of an event
 //! - [`module`]: the real binary as a process
+//! - [`ahead`]: time that passes for a process
+//! - [`link`]: a way to a server, which can be cut
 //! - [`playbook`]: a playbook template, rendered and run
 //! - [`library`]: where the platform's tools publish a module
 //! - [`portal`]: a login page, or a proxy that refuses
@@ -29,11 +31,13 @@
     reason = "code of tests: a broken assumption ends the test, and the rules of the module are not for the world around it"
 )]
 
+pub mod ahead;
 pub mod clock;
 pub mod flowlogs;
 pub mod identity;
 pub mod intake;
 pub mod library;
+pub mod link;
 pub mod module;
 pub mod parquet;
 pub mod parser;

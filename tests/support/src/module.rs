@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
+use crate::ahead::Ahead;
 use crate::eventually;
 
 /// How to start the module: which command, with which values, on which storage.
@@ -103,6 +104,12 @@ impl Module {
     pub fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
+    }
+
+    /// Runs the process by this clock.
+    #[must_use]
+    pub fn clock(self, ahead: &Ahead) -> Self {
+        ahead.environment().into_iter().fold(self, |module, (name, value)| module.env(name, value))
     }
 
     /// The working directory; otherwise that of the caller.
@@ -212,6 +219,11 @@ impl Process {
     /// Holds it up, as a process that hangs (SIGSTOP).
     pub fn hold_up(&self) {
         self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on (SIGCONT).
+    pub fn go_on(&self) {
+        self.signal(Signal::CONT);
     }
 
     /// Ends it without warning (SIGKILL).

@@ -106,6 +106,12 @@ impl Queues {
         self.0.bell.notify_waiters();
     }
 
+    /// Time passes for the messages in flight.
+    pub fn pass(&self, name: &str, time: Duration) {
+        self.of(name, |queue| queue.messages.iter_mut().for_each(|message| message.visible -= time));
+        self.0.bell.notify_waiters();
+    }
+
     fn of<T>(&self, name: &str, look: impl FnOnce(&mut Queue) -> T) -> T {
         look(self.0.queues.lock().unwrap().get_mut(name).expect("a queue of this name"))
     }
