@@ -14,7 +14,7 @@ use aws_flowlogs::source::listing::checkpoint::{Change, Checkpoint, Origin};
 use aws_flowlogs::source::listing::journal::{seal, unseal};
 use flow_log::decode::block::Block;
 use flow_log::decode::{Decoder, ObjectError, RecordFormat};
-use flow_log::filter::Filter;
+use flow_log::filter::{Filter, Internal};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -62,7 +62,8 @@ pub fn object(input: &[u8]) {
     }
     let format = [RecordFormat::Auto, RecordFormat::Raw, RecordFormat::Json][usize::from(kind >> 1) % 3];
     let all = kind & 0x80 == 0x80;
-    let decoder = Decoder::new(format, Filter { internal: all, no_data: all, ..Filter::default() });
+    let internal = if all { Internal::All } else { Internal::No };
+    let decoder = Decoder::new(format, Filter { internal, no_data: all, ..Filter::default() });
     let records = |decode: &Decode<'_>| {
         let mut json = Vec::new();
         let ended = decode(&mut |mut block| {

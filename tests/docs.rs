@@ -13,6 +13,7 @@ use std::process::Command;
 use aws_flowlogs::manifest;
 use aws_flowlogs::platform::metrics::{FlowLog, Metrics, Operation};
 use flow_log::decode::block::Tally;
+use flow_log::filter::Reason;
 use serde_json::Value;
 
 fn root() -> &'static Path {
@@ -114,7 +115,7 @@ fn served_metrics() -> BTreeSet<String> {
     let (metrics, registry) = Metrics::new();
     metrics.object_failed("corrupt");
     metrics.object_rejected("corrupt");
-    metrics.records_read(&Tally { filtered: [1; 3], ..Tally::default() });
+    metrics.records_read(&Tally { filtered: [1; Reason::ALL.len()], ..Tally::default() });
     metrics.s3_calls.get_or_create(&Operation { operation: "list" }).inc();
     metrics.messages("deleted", 1);
     metrics.slots_missing.get_or_create(&FlowLog { flow_log: "one".to_owned() }).inc();

@@ -14,12 +14,11 @@ use std::sync::LazyLock;
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 use flate2::Compression;
-use flow_log::decode::{Decoder, RecordFormat};
 use flow_log::record::fields::Kind;
 use flow_log::record::json::{Key, Object};
 use support::usage::own_and_childrens_seconds;
 
-use self::objects::{Case, cases};
+use self::objects::{Case, cases, decoder};
 
 #[path = "instructions/objects.rs"]
 mod objects;
@@ -38,8 +37,7 @@ impl std::fmt::Display for Case {
 }
 
 fn decode_once(case: &Case) {
-    let decoder = Decoder::new(RecordFormat::Auto, case.filter);
-    let decoded = decoder.decode(&*case.object, |block| {
+    let decoded = decoder(case.how).decode(&*case.object, |block| {
         black_box(block);
         ControlFlow::Continue(())
     });

@@ -14,7 +14,7 @@ use self::kind::{Kind, START_BYTES};
 use self::source::{Source, SourceError};
 use self::spool::Spool;
 use super::filter::Filter;
-use super::record::Places;
+use super::record::{Places, Values};
 
 pub mod block;
 mod inflate;
@@ -210,18 +210,13 @@ impl Decoder {
         }
     }
 
-    /// Whether a record goes out, of which `value` tells the values. Counts it if not, and if it says that AWS dropped
-    /// others.
-    fn wants<'a>(
-        &self,
-        block: &mut Filling,
-        places: &Places,
-        value: impl Fn(usize) -> Option<&'a str>,
-    ) -> bool {
-        if matches!(places.log_status.and_then(&value), Some("SKIPDATA" | "INCOMPLETEDATA")) {
+    /// Whether a record goes out. Counts it if not, and if it says that AWS dropped others.
+    fn wants(&self, block: &mut Filling, places: &Places, record: &impl Values) -> bool {
+        let status = places.log_status.and_then(|place| record.text(place));
+        if matches!(status, Some(b"SKIPDATA" | b"INCOMPLETEDATA")) {
             block.skip_data();
         }
-        let reason = self.filter.reason(places, value);
+        let reason = self.filter.reason(places, record);
         reason.into_iter().for_each(|reason| block.filter(reason));
         reason.is_none()
     }

@@ -1,20 +1,41 @@
 //! Which records the user does not want: what is left out here costs nothing in the intake.
 
-use std::net::IpAddr;
+use self::address::Address;
+pub use self::networks::Networks;
+pub use self::ports::Ports;
+use super::record::{Places, Values, present};
 
-use super::record::{Places, present};
+mod address;
+mod networks;
+mod ports;
 
 /// What to leave out; nothing by default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Leave out traffic of which both ends have private addresses.
-    pub internal: bool,
+    /// Which traffic to leave out of which both ends have private addresses.
+    pub internal: Internal,
     /// Leave out accepted traffic.
     pub accepted: bool,
     /// Leave out rejected traffic.
     pub rejected: bool,
     /// Leave out records that say that there was no traffic.
     pub no_data: bool,
+    /// Leave out traffic of these networks.
+    pub networks: Networks,
+    /// Leave out traffic of these ports.
+    pub ports: Ports,
+}
+
+/// Which internal traffic is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Internal {
+    /// None.
+    #[default]
+    No,
+    /// What was accepted: what was rejected may be the trace of an attacker who tries his way on.
+    Accepted,
+    /// All of it.
+    All,
 }
 
 /// Why a record was left out.
@@ -26,11 +47,15 @@ pub enum Reason {
     Action,
     /// It says that there was no traffic.
     NoData,
+    /// One of its addresses is in a network that is not wanted.
+    Network,
+    /// One of its ports is not wanted.
+    Port,
 }
 
 impl Reason {
     /// All of them, each at the place that it has as a number.
-    pub const ALL: [Self; 3] = [Self::InternalTraffic, Self::Action, Self::NoData];
+    pub const ALL: [Self; 5] = [Self::InternalTraffic, Self::Action, Self::NoData, Self::Network, Self::Port];
 
     /// The reason in a word or two, for a metric.
     pub fn name(self) -> &'static str {
@@ -38,6 +63,8 @@ impl Reason {
             Self::InternalTraffic => "internal traffic",
             Self::Action => "action",
             Self::NoData => "no data",
+            Self::Network => "network",
+            Self::Port => "port",
         }
     }
 }
@@ -48,106 +75,127 @@ impl Filter {
         *self != Self::default()
     }
 
-    /// Why a record is left out; `None` if it goes out. `value` tells the value at a place of its layout.
-    pub fn reason<'a>(&self, places: &Places, value: impl Fn(usize) -> Option<&'a str>) -> Option<Reason> {
-        let at = |place: Option<usize>| place.and_then(&value).and_then(present);
-        if self.no_data && at(places.log_status) == Some("NODATA") {
+    /// The places of the values that it looks at.
+    pub fn looks_at(&self, places: &Places) -> impl Iterator<Item = usize> {
+        let if_needed = |is_needed: bool, place: Option<usize>| place.filter(|_| is_needed);
+        let by_action = self.accepted || self.rejected || self.internal == Internal::Accepted;
+        let by_address = self.internal != Internal::No || !self.networks.is_empty();
+        let by_port = !self.ports.is_empty();
+        let [source, packet_source] = places.sources.map(|place| if_needed(by_address, place));
+        let [destination, packet_destination] = places.destinations.map(|place| if_needed(by_address, place));
+        let [source_port, destination_port] = places.ports.map(|place| if_needed(by_port, place));
+        [
+            if_needed(self.no_data, places.log_status),
+            if_needed(by_action, places.action),
+            source,
+            packet_source,
+            destination,
+            packet_destination,
+            source_port,
+            destination_port,
+            if_needed(by_port, places.protocol),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Why a record is left out; `None` if it goes out. Where there are several reasons, it is the first of them.
+    pub fn reason(&self, places: &Places, record: &impl Values) -> Option<Reason> {
+        let at = |place: Option<usize>| place.and_then(|place| record.text(place)).and_then(present);
+        if self.no_data && at(places.log_status) == Some(b"NODATA") {
             return Some(Reason::NoData);
         }
-        match at(places.action) {
-            Some("ACCEPT") if self.accepted => return Some(Reason::Action),
-            Some("REJECT") if self.rejected => return Some(Reason::Action),
-            _ => {}
-        }
-        let is_internal = || {
-            // After a NAT gateway only the address of the packet shows that the traffic left: all that are there count.
-            [places.sources, places.destinations].into_iter().all(|end| {
-                let mut addresses = end.into_iter().filter_map(at).peekable();
-                addresses.peek().is_some() && addresses.all(is_private)
-            })
+        let by_internal = match self.internal {
+            Internal::No => false,
+            Internal::Accepted => at(places.action) == Some(b"ACCEPT"),
+            Internal::All => true,
         };
-        (self.internal && is_internal()).then_some(Reason::InternalTraffic)
+        if self.accepted || self.rejected {
+            match at(places.action) {
+                Some(b"ACCEPT") if self.accepted => return Some(Reason::Action),
+                Some(b"REJECT") if self.rejected => return Some(Reason::Action),
+                _ => {}
+            }
+        }
+        if by_internal || !self.networks.is_empty() {
+            let address = |place| at(place).map(Address::of);
+            let ([source, packet_source], [destination, packet_destination]) =
+                (places.sources, places.destinations);
+            let sources = [address(source), address(packet_source)];
+            let destinations = [address(destination), address(packet_destination)];
+            if by_internal && are_private(sources) && are_private(destinations) {
+                return Some(Reason::InternalTraffic);
+            }
+            if self.networks.leave_out(sources, destinations) {
+                return Some(Reason::Network);
+            }
+        }
+        if !self.ports.is_empty() {
+            let number = |place: Option<usize>| place.and_then(|place| record.number(place));
+            let [source, destination] = places.ports;
+            if self.ports.leave_out(number(places.protocol), [number(source), number(destination)]) {
+                return Some(Reason::Port);
+            }
+        }
+        None
     }
 }
 
-/// Whether an address is one that the internet does not route: RFC 1918, RFC 4193 (unique local), RFC 6598 (shared),
-/// link-local and loopback.
-fn is_private(address: &str) -> bool {
-    match address.parse::<IpAddr>().map(|address| address.to_canonical()) {
-        Ok(IpAddr::V4(address)) => {
-            let [first, second, ..] = address.octets();
-            let is_shared = first == 100 && (64..128).contains(&second);
-            address.is_private() || address.is_link_local() || address.is_loopback() || is_shared
-        }
-        Ok(IpAddr::V6(address)) => {
-            address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback()
-        }
-        Err(_) => false,
-    }
+/// Whether the addresses of an end are private. After a NAT gateway only that of the packet shows that the traffic left: all
+/// that are there count.
+fn are_private(addresses: [Option<Address>; 2]) -> bool {
+    addresses != [None; 2] && addresses.into_iter().flatten().all(Address::is_private)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const NAMES: [&str; 6] = ["srcaddr", "dstaddr", "action", "log-status", "pkt-srcaddr", "pkt-dstaddr"];
-    const INTERNAL: Filter = Filter { internal: true, accepted: false, rejected: false, no_data: false };
+    const NAMES: [&str; 9] = [
+        "srcaddr",
+        "dstaddr",
+        "action",
+        "log-status",
+        "pkt-srcaddr",
+        "pkt-dstaddr",
+        "srcport",
+        "dstport",
+        "protocol",
+    ];
 
-    fn reason(filter: Filter, record: &str) -> Option<Reason> {
-        let values: Vec<&str> = record.split(' ').collect();
-        filter.reason(&Places::among(&NAMES[..values.len()]), |place| values.get(place).copied())
+    struct Record<'a>(Vec<&'a str>);
+
+    impl Values for Record<'_> {
+        fn text(&self, place: usize) -> Option<&[u8]> {
+            self.0.get(place).map(|value| value.as_bytes())
+        }
+
+        fn number(&self, place: usize) -> Option<u64> {
+            self.0.get(place)?.parse().ok()
+        }
     }
 
-    #[test]
-    fn private_addresses_are_those_that_the_internet_does_not_route() {
-        for address in [
-            "10.0.0.0",
-            "10.255.255.255",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.168.0.1",
-            "169.254.169.254",
-            "127.0.0.1",
-            "100.64.0.0",
-            "100.127.255.255",
-            "fc00::1",
-            "fdff::1",
-            "fe80::1",
-            "febf::1",
-            "::1",
-            "::ffff:10.0.0.1",
-        ] {
-            assert!(is_private(address), "{address}");
-        }
-        for address in [
-            "9.255.255.255",
-            "11.0.0.0",
-            "172.15.255.255",
-            "172.32.0.0",
-            "192.167.0.1",
-            "192.169.0.1",
-            "100.63.255.255",
-            "100.128.0.0",
-            "8.8.8.8",
-            "2001:db8::1",
-            "fbff::1",
-            "fe00::1",
-            "fec0::1",
-            "::2",
-            "::ffff:8.8.8.8",
-            "-",
-            "",
-            "10.0.0",
-            "example",
-        ] {
-            assert!(!is_private(address), "{address}");
-        }
+    fn internal(internal: Internal) -> Filter {
+        Filter { internal, ..Filter::default() }
+    }
+
+    fn reason(filter: &Filter, record: &str) -> Option<Reason> {
+        let record = Record(record.split(' ').collect());
+        let places = Places::among(&NAMES[..record.0.len()]);
+        let reason = filter.reason(&places, &record);
+        // What it does not look at does not matter.
+        let seen: Vec<usize> = filter.looks_at(&places).collect();
+        let values = record.0.iter().enumerate();
+        let others = values.map(|(place, value)| if seen.contains(&place) { *value } else { "-" }).collect();
+        assert_eq!(filter.reason(&places, &Record(others)), reason);
+        reason
     }
 
     #[test]
     fn traffic_is_internal_when_every_known_address_of_both_ends_is_private() {
+        let all = internal(Internal::All);
         for record in ["10.0.0.1 10.0.0.2 ACCEPT OK", "fd00::1 fe80::1", "10.0.0.1 10.0.0.2 ACCEPT OK - -"] {
-            assert_eq!(reason(INTERNAL, record), Some(Reason::InternalTraffic), "{record}");
+            assert_eq!(reason(&all, record), Some(Reason::InternalTraffic), "{record}");
         }
         for record in [
             "10.0.0.1 8.8.8.8 ACCEPT OK",
@@ -159,20 +207,56 @@ mod tests {
             // To the internet through a NAT gateway.
             "10.0.0.1 10.0.0.2 ACCEPT OK 10.0.0.1 8.8.8.8",
         ] {
-            assert_eq!(reason(INTERNAL, record), None, "{record}");
+            assert_eq!(reason(&all, record), None, "{record}");
         }
     }
 
     #[test]
-    fn records_without_action_or_status_stay() {
-        let all = Filter { internal: true, accepted: true, rejected: true, no_data: true };
-        assert_eq!(reason(all, "8.8.8.8 10.0.0.1 ACCEPT OK"), Some(Reason::Action));
-        assert_eq!(reason(all, "8.8.8.8 10.0.0.1 REJECT OK"), Some(Reason::Action));
-        assert_eq!(reason(all, "- - - NODATA"), Some(Reason::NoData));
-        for record in ["- - - SKIPDATA", "8.8.8.8 10.0.0.1", "8.8.8.8 10.0.0.1 - OK"] {
-            assert_eq!(reason(all, record), None, "{record}");
+    fn internal_traffic_that_was_rejected_can_stay() {
+        let accepted = internal(Internal::Accepted);
+        assert_eq!(reason(&accepted, "10.0.0.1 10.0.0.2 ACCEPT OK"), Some(Reason::InternalTraffic));
+        for record in [
+            "10.0.0.1 10.0.0.2 REJECT OK",
+            "10.0.0.1 10.0.0.2 - OK",
+            "10.0.0.1 10.0.0.2",
+            "10.0.0.1 8.8.8.8 ACCEPT",
+        ] {
+            assert_eq!(reason(&accepted, record), None, "{record}");
         }
-        assert_eq!(reason(Filter::default(), "10.0.0.1 10.0.0.2 REJECT OK"), None);
+    }
+
+    #[test]
+    fn networks_and_ports_leave_out_what_has_one_of_them() {
+        let networks = Filter { networks: Networks::parse(["192.0.2.0/24"]).unwrap(), ..Filter::default() };
+        let ports = Filter { ports: Ports::parse(["tcp/443", "53"]).unwrap(), ..Filter::default() };
+        let both = Filter { networks: networks.networks.clone(), ..ports.clone() };
+        for (record, expected) in [
+            ("192.0.2.1 8.8.8.8", [Some(Reason::Network), None, Some(Reason::Network)]),
+            ("8.8.8.8 9.9.9.9 ACCEPT OK - 192.0.2.1", [Some(Reason::Network), None, Some(Reason::Network)]),
+            ("8.8.8.8 9.9.9.9 ACCEPT OK - - 40000 443 6", [None, Some(Reason::Port), Some(Reason::Port)]),
+            ("8.8.8.8 9.9.9.9 ACCEPT OK - - 443 40000 17", [None, None, None]),
+            ("8.8.8.8 9.9.9.9 ACCEPT OK - - 40000 53", [None, Some(Reason::Port), Some(Reason::Port)]),
+            (
+                "192.0.2.1 9.9.9.9 ACCEPT OK - - 1 53 17",
+                [Some(Reason::Network), Some(Reason::Port), Some(Reason::Network)],
+            ),
+            ("- - - NODATA - - - - -", [None, None, None]),
+        ] {
+            assert_eq!([&networks, &ports, &both].map(|filter| reason(filter, record)), expected, "{record}");
+        }
+        assert!(networks.is_active() && ports.is_active());
+    }
+
+    #[test]
+    fn records_without_action_or_status_stay() {
+        let all = Filter { accepted: true, rejected: true, no_data: true, ..internal(Internal::All) };
+        assert_eq!(reason(&all, "8.8.8.8 10.0.0.1 ACCEPT OK"), Some(Reason::Action));
+        assert_eq!(reason(&all, "8.8.8.8 10.0.0.1 REJECT OK"), Some(Reason::Action));
+        assert_eq!(reason(&all, "- - - NODATA"), Some(Reason::NoData));
+        for record in ["- - - SKIPDATA", "8.8.8.8 10.0.0.1", "8.8.8.8 10.0.0.1 - OK"] {
+            assert_eq!(reason(&all, record), None, "{record}");
+        }
+        assert_eq!(reason(&Filter::default(), "10.0.0.1 10.0.0.2 REJECT OK"), None);
         assert!(!Filter::default().is_active() && all.is_active());
     }
 

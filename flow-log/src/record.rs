@@ -29,6 +29,18 @@ pub struct Places {
     pub sources: [Option<usize>; 2],
     /// `dstaddr` and `pkt-dstaddr`.
     pub destinations: [Option<usize>; 2],
+    /// `srcport` and `dstport`.
+    pub ports: [Option<usize>; 2],
+    /// `protocol`.
+    pub protocol: Option<usize>,
+}
+
+/// The values of a record, by their places among its fields.
+pub trait Values {
+    /// A value, if there is one and it is text.
+    fn text(&self, place: usize) -> Option<&[u8]>;
+    /// A value, if there is one and it is a whole number.
+    fn number(&self, place: usize) -> Option<u64>;
 }
 
 impl Layout {
@@ -79,13 +91,33 @@ impl Places {
             action: place("action"),
             sources: [place("srcaddr"), place("pkt-srcaddr")],
             destinations: [place("dstaddr"), place("pkt-dstaddr")],
+            ports: [place("srcport"), place("dstport")],
+            protocol: place("protocol"),
         }
     }
 }
 
 /// The value that stands for itself: none, if there is nothing or the dash that AWS writes for nothing.
-pub fn present(value: &str) -> Option<&str> {
-    (!value.is_empty() && value != "-").then_some(value)
+pub fn present<T: AsRef<[u8]> + ?Sized>(value: &T) -> Option<&T> {
+    let bytes = value.as_ref();
+    (!bytes.is_empty() && bytes != b"-").then_some(value)
+}
+
+/// The whole number that digits stand for, written as JSON has it. No more than eighteen digits: the intake's parser takes no
+/// more for sure.
+pub fn number(digits: &[u8]) -> Option<u64> {
+    let is_written_so = (1..=18).contains(&digits.len()) && (digits.len() == 1 || !digits.starts_with(b"0"));
+    if !is_written_so {
+        return None;
+    }
+    let mut number = 0;
+    for digit in digits.iter().map(|byte| byte.wrapping_sub(b'0')) {
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some(number)
 }
 
 /// Whether a line is a header: all its words look like fields, and some of them are known.

@@ -49,7 +49,7 @@ pub(super) struct Sampler {
 impl Sampler {
     /// One that decodes as `trigger` says.
     pub(super) fn new(bucket: &Bucket, trigger: &TriggerConfiguration) -> Self {
-        let decoder = Decoder::new(trigger.record_format, trigger.filter);
+        let decoder = Decoder::new(trigger.record_format, trigger.filter.clone());
         Self { bucket: bucket.clone(), opener: Opener::new(decoder) }
     }
 

@@ -1,7 +1,7 @@
 //! In which form records go out, and which do not.
 
 use flow_log::decode::RecordFormat;
-use flow_log::filter::Filter;
+use flow_log::filter::{Filter, Internal};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -63,10 +63,11 @@ pub(super) fn filter(arguments: &RecordArguments) -> Result<Filter, ConfigError>
         return Err(ConfigError::new(TRIGGER, problem));
     }
     Ok(Filter {
-        internal: arguments.exclude_internal_traffic,
+        internal: if arguments.exclude_internal_traffic { Internal::All } else { Internal::No },
         accepted: !accepted,
         rejected: !rejected,
         no_data: arguments.exclude_no_data,
+        ..Filter::default()
     })
 }
 
@@ -99,7 +100,7 @@ mod tests {
         assert!(!filter(json!(["REJECT", "accept"])).is_active());
         assert_eq!(filter(json!(["REJECT"])), Filter { accepted: true, ..Filter::default() });
         assert_eq!(filter(json!(["ACCEPT"])), Filter { rejected: true, ..Filter::default() });
-        assert!(read("exclude_internal_traffic", &json!(true)).unwrap().filter.internal);
+        assert_eq!(read("exclude_internal_traffic", &json!(true)).unwrap().filter.internal, Internal::All);
         assert!(read("exclude_no_data", &json!(true)).unwrap().filter.no_data);
     }
 

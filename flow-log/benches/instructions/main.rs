@@ -20,11 +20,10 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use flate2::Compression;
+use flow_log::decode::Decoder;
 use flow_log::decode::block::Block;
-use flow_log::decode::{Decoder, RecordFormat};
-use flow_log::filter::Filter;
 
-use self::objects::{Case, cases};
+use self::objects::{Case, cases, decoder};
 
 mod objects;
 
@@ -36,8 +35,8 @@ const TOLERANCE: f64 = 5.0;
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["--decode", object, internal] => {
-            decode_twice(&std::fs::read(object).unwrap(), *internal == "true");
+        ["--decode", object, how] => {
+            decode_twice(&std::fs::read(object).unwrap(), &decoder(how));
             ExitCode::SUCCESS
         }
         ["--write"] => measure(|counts, table| {
@@ -109,16 +108,15 @@ fn count(object: &Path, case: &Case) -> std::io::Result<Child> {
         .arg(std::env::current_exe()?)
         .arg("--decode")
         .arg(object)
-        .arg(case.filter.internal.to_string())
+        .arg(case.how)
         .stderr(Stdio::piped())
         .spawn()
 }
 
-fn decode_twice(object: &[u8], internal: bool) {
-    let decoder = Decoder::new(RecordFormat::Auto, Filter { internal, ..Filter::default() });
+fn decode_twice(object: &[u8], decoder: &Decoder) {
     // What is allocated and looked up once in the life of the trigger is not of a record.
     decoder.decode(object, discard).unwrap();
-    decode_counted(&decoder, object);
+    decode_counted(decoder, object);
 }
 
 /// No closure in here: callgrind would take it for the function itself, by its name.

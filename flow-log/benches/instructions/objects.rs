@@ -4,15 +4,32 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use flow_log::filter::Filter;
+use flow_log::decode::{Decoder, RecordFormat};
+use flow_log::filter::{Filter, Internal, Networks, Ports};
 use support::flowlogs::{Generator, HEADER};
 use support::parquet::Form;
 
-/// An object, and what is left out of it.
+/// An object, and how it is decoded.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) object: Vec<u8>,
-    pub(crate) filter: Filter,
+    pub(crate) how: &'static str,
+}
+
+/// The decoder that decodes as `how` says.
+pub(crate) fn decoder(how: &str) -> Decoder {
+    let networks = (0..100).map(|number| format!("172.16.{number}.0/24"));
+    let filter = match how {
+        "internal" => Filter { internal: Internal::All, ..Filter::default() },
+        // What none of the records has, so that all of them go out.
+        "networks and ports" => Filter {
+            networks: Networks::parse(networks).unwrap(),
+            ports: Ports::parse(["8000-8080", "udp/5353", "tcp/25"]).unwrap(),
+            ..Filter::default()
+        },
+        _ => Filter::default(),
+    };
+    Decoder::new(RecordFormat::Auto, filter)
 }
 
 /// All of them, each with this many records: the same bytes every time. `level` is that of gzip.
@@ -29,16 +46,17 @@ pub(crate) fn cases(records: usize, level: Compression) -> Vec<Case> {
     };
     let (first, second) = text.split_at(text.len() / 2);
     let parquet = support::parquet::file(HEADER, &log.records, &Form::default()).to_vec();
-    let all = Filter::default();
-    let case = |name, object, filter| Case { name, object, filter };
+    let case = |name, object, how| Case { name, object, how };
     vec![
-        case("default text, as it stands", gzip(&text), all),
-        case("default text, in two members", [gzip(first), gzip(second)].concat(), all),
-        case("default text, filtered", gzip(&text), Filter { internal: true, ..all }),
-        case("text that needs escaping, as it stands", gzip(&quoted), all),
-        case("text in another order, as JSON", gzip(&reversed(&text)), all),
-        case("text that needs escaping, as JSON", gzip(&reversed(&quoted)), all),
-        case("Parquet, as JSON", parquet, all),
+        case("default text, as it stands", gzip(&text), "all"),
+        case("default text, in two members", [gzip(first), gzip(second)].concat(), "all"),
+        case("default text, filtered", gzip(&text), "internal"),
+        case("default text, by networks and ports", gzip(&text), "networks and ports"),
+        case("text that needs escaping, as it stands", gzip(&quoted), "all"),
+        case("text in another order, as JSON", gzip(&reversed(&text)), "all"),
+        case("text that needs escaping, as JSON", gzip(&reversed(&quoted)), "all"),
+        case("Parquet, as JSON", parquet.clone(), "all"),
+        case("Parquet, by networks and ports", parquet, "networks and ports"),
     ]
 }
 

@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(block.position(), 2);
         assert_eq!((block.tally().rejected, block.tally().first_rejected), (2, Some(3)));
         assert_eq!(block.tally().first_fault, Some(Fault::Long));
-        assert_eq!(block.tally().filtered, [0, 1, 1]);
+        assert_eq!(block.tally().filtered, [0, 1, 1, 0, 0]);
         for (position, remaining) in [(0, 1), (6, 1), (7, 0)] {
             let mut filling = Filling { from: 6, ..Filling::default() };
             filling.push_clean(b"6");

@@ -18,7 +18,7 @@ use self::pages::{Budget, Hold, Pages};
 use super::block::{Block, Fault, Filling};
 use super::spool::Spool;
 use super::{Decoder, ObjectError};
-use crate::record::Places;
+use crate::record::{Places, Values};
 
 mod calendar;
 mod codec;
@@ -198,8 +198,7 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
     }
 
     fn row(&mut self, row: usize, cells: &[Box<dyn Cells>], places: &Places) {
-        let value = |place: usize| cells.get(place)?.text(row);
-        if !self.decoder.wants(&mut self.block, places, value) {
+        if !self.decoder.wants(&mut self.block, places, &Row { cells, row }) {
             return;
         }
         let written = self.block.push_object(|object| {
@@ -211,5 +210,21 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
         if let Err(NotWritable) = written {
             self.block.reject(self.block.end() + 1, Fault::Foreign);
         }
+    }
+}
+
+/// The values of a row.
+struct Row<'a> {
+    cells: &'a [Box<dyn Cells>],
+    row: usize,
+}
+
+impl Values for Row<'_> {
+    fn text(&self, place: usize) -> Option<&[u8]> {
+        self.cells.get(place)?.text(self.row)
+    }
+
+    fn number(&self, place: usize) -> Option<u64> {
+        self.cells.get(place)?.number(self.row)
     }
 }

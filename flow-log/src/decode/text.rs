@@ -8,6 +8,7 @@ use self::records::Records;
 use super::{Decoder, Emit, ObjectError, damage};
 
 mod records;
+mod values;
 
 /// Text that is inflated at a time: small enough for the processor's cache, large enough that the calls do not count, in
 /// each of which the inflater copies 64 KiB.

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use flow_log::decode::block::{Fault, Tally};
-use flow_log::decode::{ObjectError, RecordFormat};
+use flow_log::decode::{Decoder, ObjectError, RecordFormat};
 use flow_log::filter::Filter;
 use support::flowlogs::{HEADER, gzip};
 use support::parser;
@@ -35,7 +35,7 @@ fn failed(object: &[u8]) -> ObjectError {
 /// What all blocks of an object tell.
 fn told(object: &[u8]) -> Tally {
     let mut told = Tally::default();
-    for block in blocks(RecordFormat::Auto, Filter::default(), object).unwrap() {
+    for block in blocks(&Decoder::default(), object).unwrap() {
         let tally = block.tally();
         told.read += tally.read;
         told.rejected += tally.rejected;
@@ -228,7 +228,7 @@ fn both_kinds_of_gaps_are_noticed_wherever_the_status_is() {
         ] {
             for format in [RecordFormat::Auto, RecordFormat::Raw, RecordFormat::Json] {
                 let object = text(&header, &[&record]);
-                let blocks = blocks(format, Filter::default(), &object).unwrap();
+                let blocks = blocks(&Decoder::new(format, Filter::default()), &object).unwrap();
                 assert_eq!(
                     (blocks[0].remaining(), blocks[0].tally().skip_data),
                     (1, 1),
@@ -252,7 +252,7 @@ fn each_line_is_judged_by_its_values() {
                 let mut records = records();
                 records.insert(place, unlike.clone());
                 records.insert(4, unlike.clone());
-                let sent = events(RecordFormat::Auto, filter, &text(HEADER, &records)).unwrap();
+                let sent = events(RecordFormat::Auto, filter.clone(), &text(HEADER, &records)).unwrap();
                 for (event, record) in sent.iter().zip(&records) {
                     assert_eq!(is_line(event), *record != unlike, "{event}");
                     assert_eq!(parser::parse(event), Some(parser::expected(HEADER, record)));
@@ -269,7 +269,7 @@ fn each_line_is_judged_by_its_values() {
             for first in [&unlike, &seen, &ended] {
                 let records = [record(0), first.clone(), unlike.clone(), record(2), unlike.clone()];
                 let records = if first == &unlike { &records[1..] } else { &records };
-                let sent = events(RecordFormat::Auto, filter, &text(HEADER, records)).unwrap();
+                let sent = events(RecordFormat::Auto, filter.clone(), &text(HEADER, records)).unwrap();
                 let lines: Vec<_> = sent.iter().filter(|event| is_line(event)).collect();
                 assert!(lines.iter().all(|line| parser::parse(line).is_some()), "{sent:#?}");
                 assert_eq!(lines.len(), records.len() - 3, "{sent:#?}");

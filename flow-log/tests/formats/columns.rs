@@ -3,7 +3,7 @@
 use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type};
 use ::parquet::file::writer::SerializedColumnWriter;
 use flow_log::decode::{ObjectError, RecordFormat};
-use flow_log::filter::Filter;
+use flow_log::filter::{Filter, Internal};
 use support::parquet::{Compression, of_columns};
 
 use crate::events;
@@ -61,8 +61,8 @@ fn a_filter_knows_the_fields_under_their_other_names() {
     let file = of_text(&["sourceaddress", "destinationaddress", "log_status"]);
     let schema = "required binary sourceAddress (UTF8); required binary destinationAddress (UTF8);";
     let internal = of_columns(schema, Compression::SNAPPY, |_, writer| text(writer, "10.0.0.1"));
-    let filter = Filter { internal: true, ..Filter::default() };
-    assert_eq!(events(RecordFormat::Auto, filter, &file).unwrap().len(), 1);
+    let filter = Filter { internal: Internal::All, ..Filter::default() };
+    assert_eq!(events(RecordFormat::Auto, filter.clone(), &file).unwrap().len(), 1);
     assert_eq!(events(RecordFormat::Auto, filter, &internal).unwrap().len(), 0);
 }
 

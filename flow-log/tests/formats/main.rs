@@ -24,24 +24,29 @@ mod records;
 mod types;
 
 /// All blocks of an object.
-pub fn blocks(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<Block>, ObjectError> {
+pub fn blocks(decoder: &Decoder, object: &[u8]) -> Result<Vec<Block>, ObjectError> {
     let mut blocks = Vec::new();
-    Decoder::new(format, filter).decode(object, |block| {
+    decoder.decode(object, |block| {
         blocks.push(block);
         ControlFlow::Continue(())
     })?;
     Ok(blocks)
 }
 
-/// All that goes out of an object, the same whether it comes as a whole or in pieces.
+/// All that goes out of an object in a form, but for what a filter leaves out.
 pub fn events(format: RecordFormat, filter: Filter, object: &[u8]) -> Result<Vec<String>, ObjectError> {
+    decoded(&Decoder::new(format, filter), object)
+}
+
+/// All that goes out of an object, the same whether it comes as a whole or in pieces.
+pub fn decoded(decoder: &Decoder, object: &[u8]) -> Result<Vec<String>, ObjectError> {
     let mut whole = Vec::new();
-    for mut block in blocks(format, filter, object)? {
+    for mut block in blocks(decoder, object)? {
         whole.extend_from_slice(&block.take(usize::MAX));
     }
     let mut pieces = Vec::new();
     let (first, rest) = object.split_at(object.len().min(1));
-    Decoder::new(format, filter).decode(first.chain(BufReader::new(rest)), |mut block| {
+    decoder.decode(first.chain(BufReader::new(rest)), |mut block| {
         pieces.extend_from_slice(&block.take(usize::MAX));
         ControlFlow::Continue(())
     })?;

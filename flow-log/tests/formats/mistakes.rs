@@ -1,13 +1,15 @@
 //! Mistakes that others made with these records.
 
 use flow_log::decode::RecordFormat;
-use flow_log::filter::Filter;
+use flow_log::filter::{Filter, Internal};
 use support::flowlogs::{HEADER, gzip};
 use support::parser;
 
 use crate::{events, events_of_text, text};
 
-const ALL_INTERNAL: Filter = Filter { internal: true, accepted: false, rejected: false, no_data: false };
+fn all_internal() -> Filter {
+    Filter { internal: Internal::All, ..Filter::default() }
+}
 
 /// The lines of intervals without traffic have no addresses, and were thrown away as private ones.
 #[test]
@@ -16,7 +18,7 @@ fn a_record_without_traffic_is_not_internal_traffic() {
         "2 1 eni-1 - - - - - - - 1418530010 1418530070 - NODATA",
         "2 1 eni-1 - - - - - - - 1418530010 1418530070 - SKIPDATA",
     ];
-    assert_eq!(events(RecordFormat::Auto, ALL_INTERNAL, &text(HEADER, &lines)).unwrap(), lines);
+    assert_eq!(events(RecordFormat::Auto, all_internal(), &text(HEADER, &lines)).unwrap(), lines);
 }
 
 /// The first line was skipped as the header, whatever it was.
@@ -41,9 +43,9 @@ fn addresses_of_version_6_are_addresses() {
     let sent = events_of_text("srcaddr dstaddr protocol", &[record]);
     assert_eq!(sent, [r#"{"srcaddr":"fd00::1","dstaddr":"fd00::2","protocol":6}"#]);
     assert_eq!(parser::parse(&sent[0]), Some(parser::expected("srcaddr dstaddr protocol", record)));
-    assert_eq!(events(RecordFormat::Auto, ALL_INTERNAL, &text(HEADER, &[line])).unwrap(), [line]);
+    assert_eq!(events(RecordFormat::Auto, all_internal(), &text(HEADER, &[line])).unwrap(), [line]);
     let internal = line.replace("2001:db8:1234:a100:8d6e:3477:df66:f105", "fe80::1");
-    assert!(events(RecordFormat::Auto, ALL_INTERNAL, &text(HEADER, &[internal])).unwrap().is_empty());
+    assert!(events(RecordFormat::Auto, all_internal(), &text(HEADER, &[internal])).unwrap().is_empty());
 }
 
 /// A line in an order of the user's went out as it was, and no parser understood it.

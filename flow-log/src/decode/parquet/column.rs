@@ -16,6 +16,7 @@ use super::pages::{Hold, Pages};
 use super::types::Unit;
 use super::value::{Form, Written};
 use crate::record::json::Object;
+use crate::record::number;
 
 /// The longest of a fixed length that are read: an address has 16 bytes, a large decimal 32.
 const FIXED_BYTES: i32 = 4096;
@@ -27,7 +28,9 @@ pub(super) trait Cells {
     /// Reads the next `rows` values.
     fn read(&mut self, rows: usize) -> Result<()>;
     /// The value of a row, if it has one and it is text.
-    fn text(&self, row: usize) -> Option<&str>;
+    fn text(&self, row: usize) -> Option<&[u8]>;
+    /// The value of a row, if it is written as a whole number.
+    fn number(&self, row: usize) -> Option<u64>;
     /// Writes the value of a row, if it has one.
     fn write(&self, row: usize, object: &mut Object<'_>) -> Written;
 }
@@ -122,8 +125,20 @@ where
         Ok(())
     }
 
-    fn text(&self, row: usize) -> Option<&str> {
+    fn text(&self, row: usize) -> Option<&[u8]> {
         self.value(row).filter(|_| self.form.is_text())?.text()
+    }
+
+    fn number(&self, row: usize) -> Option<u64> {
+        let value = self.value(row)?;
+        if let Some(integer) = value.integer().filter(|_| self.form.is_plain_integer()) {
+            return u64::try_from(integer).ok();
+        }
+        // Of any other type it is what is written.
+        let mut written = Vec::with_capacity(64);
+        value.write(&self.form, &mut Object::begin(&mut written)).ok()?;
+        let value = written.strip_suffix(b",")?;
+        number(value.rsplit(|byte| *byte == b':').next()?)
     }
 
     fn write(&self, row: usize, object: &mut Object<'_>) -> Written {
@@ -134,7 +149,12 @@ where
 /// A value.
 trait Cell {
     /// Itself, if it is text.
-    fn text(&self) -> Option<&str> {
+    fn text(&self) -> Option<&[u8]> {
+        None
+    }
+
+    /// Itself, if it is stored as an integer.
+    fn integer(&self) -> Option<i64> {
         None
     }
 
@@ -149,12 +169,20 @@ impl Cell for bool {
 }
 
 impl Cell for i32 {
+    fn integer(&self) -> Option<i64> {
+        Some((*self).into())
+    }
+
     fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
         form.stored_32(*self, object)
     }
 }
 
 impl Cell for i64 {
+    fn integer(&self) -> Option<i64> {
+        Some(*self)
+    }
+
     fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
         form.stored(*self, object)
     }
@@ -186,8 +214,8 @@ impl Cell for f64 {
 }
 
 impl Cell for ByteArray {
-    fn text(&self) -> Option<&str> {
-        std::str::from_utf8(self.data()).ok()
+    fn text(&self) -> Option<&[u8]> {
+        Some(self.data())
     }
 
     fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {
@@ -196,8 +224,8 @@ impl Cell for ByteArray {
 }
 
 impl Cell for FixedLenByteArray {
-    fn text(&self) -> Option<&str> {
-        std::str::from_utf8(unpadded(self.data())).ok()
+    fn text(&self) -> Option<&[u8]> {
+        Some(unpadded(self.data()))
     }
 
     fn write(&self, form: &Form, object: &mut Object<'_>) -> Written {

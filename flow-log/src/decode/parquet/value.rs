@@ -61,6 +61,11 @@ impl Form {
         matches!(self.meaning, Meaning::Plain | Meaning::Text)
     }
 
+    /// Whether a value that is stored as an integer is written as it is.
+    pub(super) fn is_plain_integer(&self) -> bool {
+        self.meaning == Meaning::Plain && matches!(self.role, Role::Integer | Role::Time)
+    }
+
     pub(super) fn boolean(&self, value: bool, object: &mut Object<'_>) -> Written {
         match (self.role, self.meaning) {
             (Role::Text | Role::Unknown, Meaning::Plain) => {

@@ -9,6 +9,8 @@ use memchr::memmem;
 use super::super::block::{Fault, Filling};
 use super::super::lines::{Line, lines};
 use super::super::{Decoder, Emit, ObjectError, RecordFormat};
+use super::values::LineValues;
+use crate::filter::Reason;
 use crate::record::parsed::{self, Beginning};
 use crate::record::{Layout, present};
 
@@ -19,6 +21,8 @@ pub(super) struct Records<'a> {
     form: Form,
     /// How many values a line has that goes out as it stands and needs not be looked into; none has 0.
     plain_values: usize,
+    /// How many of the first values of a line tell whether a filter leaves it out; none without a filter.
+    looked_at: usize,
     /// What usual lines begin with; those of layouts that do not end with the status are not looked for so.
     usual: Beginning,
     status: Status,
@@ -26,7 +30,7 @@ pub(super) struct Records<'a> {
     block: Filling,
     /// How many lines were read.
     number: u64,
-    /// Where the values of a line end.
+    /// Room for where the values of a line end.
     ends: Vec<usize>,
 }
 
@@ -97,6 +101,7 @@ impl<'a> Records<'a> {
             layout: None,
             form: Form::Json,
             plain_values: 0,
+            looked_at: 0,
             usual: Beginning::NONE,
             status: Status::Nowhere,
             judge: Judge { beginning: Beginning::NONE, is_strict: false },
@@ -119,7 +124,7 @@ impl<'a> Records<'a> {
             let known = Known { values: spaces + 1, is_plain };
             if is_plain && known.values == self.plain_values && self.is_usual(line) {
                 self.number += 1;
-                self.block.push_clean(line);
+                self.usual_line(line);
             } else {
                 self.line(line, known)?;
             }
@@ -128,6 +133,22 @@ impl<'a> Records<'a> {
             }
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    /// A usual line, which goes out as it stands unless a filter leaves it out.
+    #[inline]
+    fn usual_line(&mut self, line: &[u8]) {
+        let reason = if self.looked_at > 0 { self.reason(line) } else { None };
+        match reason {
+            Some(reason) => self.block.filter(reason),
+            None => self.block.push_clean(line),
+        }
+    }
+
+    /// Why a filter leaves out a line with a value for each field.
+    fn reason(&mut self, line: &[u8]) -> Option<Reason> {
+        let values = LineValues::find(line, self.ends.get_mut(..self.looked_at)?);
+        self.decoder.filter.reason(&self.layout.as_ref()?.places, &values)
     }
 
     /// There was a line that is too long for a record.
@@ -184,8 +205,9 @@ impl<'a> Records<'a> {
             Some(place) if place + 1 == layout.keys.len() => Status::Last,
             Some(_) => Status::Elsewhere,
         };
-        let is_plain = self.form != Form::Json && !self.decoder.filter.is_active();
-        self.plain_values = if is_plain { layout.keys.len() } else { 0 };
+        self.plain_values = if self.form == Form::Json { 0 } else { layout.keys.len() };
+        self.looked_at = self.decoder.filter.looks_at(&layout.places).max().map_or(0, |last| last + 1);
+        self.ends = vec![0; layout.keys.len()];
         self.judge.beginning = Beginning::NONE;
         self.usual = Beginning::NONE;
         self.layout = Some(layout);
@@ -250,26 +272,22 @@ impl<'a> Records<'a> {
     /// A record with a value for each field.
     fn record(&mut self, line: &str, known: Known) {
         let is_known = self.is_known(line.as_bytes());
-        if is_known && self.plain_values > 0 {
+        if is_known && self.plain_values > 0 && self.looked_at == 0 {
             return push(&mut self.block, line, known);
         }
         let Self { decoder, layout: Some(layout), form, status, usual, judge, block, ends, .. } = self else {
             return;
         };
-        ends.clear();
-        ends.extend(memchr::memchr_iter(b' ', line.as_bytes()).chain([line.len()]));
-        let value = |place: usize| {
-            let start = place.checked_sub(1).map_or(Some(0), |before| ends.get(before).map(|end| end + 1))?;
-            line.get(start..*ends.get(place)?)
-        };
-        if !decoder.wants(block, &layout.places, value) {
+        let values = LineValues::find(line.as_bytes(), ends);
+        if !decoder.wants(block, &layout.places, &values) {
             return;
         }
+        let text = |place| line.get(values.range(place)?);
         let goes_as_line = match form {
             Form::Line => true,
             Form::LineIfRead if is_known => true,
             Form::LineIfRead => {
-                let values = (0..ends.len()).map(|place| value(place).unwrap_or_default());
+                let values = (0..known.values).map(|place| text(place).unwrap_or_default());
                 let is_read = judge.reads(line, values);
                 *usual = if matches!(status, Status::Last) { judge.beginning } else { Beginning::NONE };
                 is_read
@@ -279,13 +297,11 @@ impl<'a> Records<'a> {
         if goes_as_line {
             return push(block, line, known);
         }
-        let mut start = 0;
         let Ok(()) = block.push_object(|object| {
-            for (key, end) in layout.keys.iter().zip(ends.iter()) {
-                if let Some(value) = line.get(start..*end).and_then(present) {
+            for (place, key) in layout.keys.iter().enumerate() {
+                if let Some(value) = text(place).and_then(present) {
                     object.text(key, value, known.is_plain);
                 }
-                start = end + 1;
             }
             Ok::<_, std::convert::Infallible>(())
         });
