@@ -14,6 +14,7 @@ use self::kind::{Kind, START_BYTES};
 use self::source::{Source, SourceError};
 use self::spool::Spool;
 use super::filter::Filter;
+use super::record::selection::Selection;
 use super::record::{Places, Values};
 
 pub mod block;
@@ -47,6 +48,7 @@ pub enum RecordFormat {
 pub struct Decoder {
     format: RecordFormat,
     filter: Filter,
+    selection: Selection,
     /// One Parquet file at a time is on disk and in memory; parts of the next ones are fetched meanwhile.
     parquet: Arc<Mutex<()>>,
 }
@@ -148,6 +150,12 @@ impl Decoder {
     /// A decoder that gives records in this form, but those that the filter leaves out.
     pub fn new(format: RecordFormat, filter: Filter) -> Self {
         Self { format, filter, ..Self::default() }
+    }
+
+    /// The same, but of records that go out as JSON only these fields do.
+    #[must_use]
+    pub fn with_fields(self, selection: Selection) -> Self {
+        Self { selection, ..self }
     }
 
     /// Decodes an object into blocks for `emit`, which may break it off.

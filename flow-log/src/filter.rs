@@ -51,11 +51,14 @@ pub enum Reason {
     Network,
     /// One of its ports is not wanted.
     Port,
+    /// None of the fields that go out has a value.
+    NoValue,
 }
 
 impl Reason {
     /// All of them, each at the place that it has as a number.
-    pub const ALL: [Self; 5] = [Self::InternalTraffic, Self::Action, Self::NoData, Self::Network, Self::Port];
+    pub const ALL: [Self; 6] =
+        [Self::InternalTraffic, Self::Action, Self::NoData, Self::Network, Self::Port, Self::NoValue];
 
     /// The reason in a word or two, for a metric.
     pub fn name(self) -> &'static str {
@@ -65,6 +68,7 @@ impl Reason {
             Self::NoData => "no data",
             Self::Network => "network",
             Self::Port => "port",
+            Self::NoValue => "no value",
         }
     }
 }

@@ -2,16 +2,20 @@
 
 use self::fields::{Kind, are_parsed, default_format, field, looks_like_field, resembling};
 use self::json::Key;
+use self::selection::Selection;
 
 pub mod fields;
 pub mod json;
 pub mod parsed;
+pub mod selection;
 
 /// The fields of a file's records, in their order.
 #[derive(Debug)]
 pub struct Layout {
-    /// The key of each field.
-    pub keys: Vec<Key>,
+    /// The key of each field; none of one that is not wanted.
+    pub keys: Vec<Option<Key>>,
+    /// The name of each field, with dashes where it is on the list.
+    names: Vec<String>,
     /// Whether the intake's parser understands a line in this order as it stands.
     pub is_parsed: bool,
     /// Where the fields are that decide about a record.
@@ -73,9 +77,17 @@ impl Layout {
         fits_default_format(line).then(|| Self::of(default_format()))
     }
 
+    /// Leaves out the keys of fields that are not wanted.
+    pub fn select(&mut self, selection: &Selection) {
+        for (key, name) in self.keys.iter_mut().zip(&self.names) {
+            key.take_if(|_| !selection.wants(name));
+        }
+    }
+
     fn of(names: &[&str]) -> Self {
         Self {
-            keys: names.iter().map(|name| Key::new(name, Kind::of(name))).collect(),
+            keys: names.iter().map(|name| Some(Key::new(name, Kind::of(name)))).collect(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
             is_parsed: are_parsed(names),
             places: Places::among(names),
         }

@@ -51,7 +51,7 @@ struct Mark {
 pub struct Tally {
     /// Records, those that do not go out included.
     pub read: u32,
-    /// Records that a filter left out, in the order of [`Reason::ALL`].
+    /// Records that are left out, in the order of [`Reason::ALL`].
     pub filtered: [u32; Reason::ALL.len()],
     /// Records that cannot be read.
     pub rejected: u32,
@@ -261,8 +261,7 @@ impl Filling {
         self.mark();
     }
 
-    /// A record as a JSON object. What `write` leaves unfinished is taken back, and so is an object without a value: that is
-    /// no record.
+    /// A record as a JSON object. What `write` leaves unfinished is taken back. An object without a value is left out.
     pub(super) fn push_object<E>(
         &mut self,
         write: impl FnOnce(&mut Object<'_>) -> Result<(), E>,
@@ -272,7 +271,7 @@ impl Filling {
         match write(&mut object) {
             Ok(()) if object.is_empty() => {
                 self.json.truncate(start);
-                self.tally.read += 1;
+                self.filter(Reason::NoValue);
                 Ok(())
             }
             Ok(()) => {
@@ -370,7 +369,7 @@ mod tests {
         assert_eq!(block.position(), 2);
         assert_eq!((block.tally().rejected, block.tally().first_rejected), (2, Some(3)));
         assert_eq!(block.tally().first_fault, Some(Fault::Long));
-        assert_eq!(block.tally().filtered, [0, 1, 1, 0, 0]);
+        assert_eq!(block.tally().filtered, [0, 1, 1, 0, 0, 0]);
         for (position, remaining) in [(0, 1), (6, 1), (7, 0)] {
             let mut filling = Filling { from: 6, ..Filling::default() };
             filling.push_clean(b"6");
@@ -390,6 +389,7 @@ mod tests {
         filling.push_clean(b"2");
         let mut block = filling.finish();
         assert_eq!((block.remaining(), block.end()), (2, 3));
+        assert_eq!(block.tally().filtered, [0, 0, 0, 0, 0, 1]);
         assert_eq!(block.take(2), br#""1","2","#[..]);
         assert_eq!(block.position(), 3);
     }

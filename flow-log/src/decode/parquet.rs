@@ -87,8 +87,13 @@ pub fn fields(end: &Bytes, file_bytes: u64) -> Option<Vec<String>> {
     let start = (end.len() as u64).checked_sub(END_BYTES + bytes)?;
     let description = end.get(usize::try_from(start).ok()?..)?;
     let footer = Footer::read(&end.slice_ref(description)).ok()?;
-    let dashed = |naming: Naming| naming.name.replace('_', "-");
-    Some(named(&footer.columns).ok()?.into_iter().map(dashed).collect())
+    Some(named(&footer.columns).ok()?.iter().map(Naming::dashed).collect())
+}
+
+/// Where the fields are among columns that decide about a record.
+fn places(columns: &[Naming]) -> Places {
+    let names: Vec<String> = columns.iter().map(Naming::dashed).collect();
+    Places::among(&names.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 /// How much a file of `file_bytes` says of itself, according to its last bytes.
@@ -141,7 +146,8 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
         let bytes = footer_bytes(&end, file_bytes)?;
         let description = spool.read(file_bytes - END_BYTES - bytes, bytes).map_err(ParquetError::from)?;
         let footer = Footer::read(&description).map_err(damaged)?;
-        let columns = named(&footer.columns).map_err(Failure::NotFlowLog)?;
+        let mut columns = named(&footer.columns).map_err(Failure::NotFlowLog)?;
+        self.select(&mut columns);
         let most = ROWS_PER_BYTE.saturating_mul(spool.object_bytes()).saturating_add(SMALL_ROWS);
         let mut rows = 0_u64;
         for group in footer.groups() {
@@ -161,24 +167,35 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
         Ok(())
     }
 
+    /// Leaves the columns that go out, and those that decide what becomes of a record: the others are not read.
+    fn select(&mut self, columns: &mut Vec<Naming>) {
+        let places = places(columns);
+        self.block.expect_fields(&places);
+        let Decoder { filter, selection, .. } = self.decoder;
+        let decisive: Vec<usize> = filter.looks_at(&places).chain(places.log_status).collect();
+        let mut place = 0..;
+        columns.retain_mut(|column| {
+            column.is_sent = selection.wants(&column.dashed());
+            place.next().is_some_and(|place| decisive.contains(&place)) || column.is_sent
+        });
+    }
+
     fn of_group(&mut self, group: &Group, columns: &[Naming], spool: &Spool) -> Result<ControlFlow<()>> {
         let mut rows = usize::try_from(group.rows)?;
-        let open = |Naming { name, values }: &Naming| {
+        let open = |Naming { name, values, .. }: &Naming| {
             let chunk = group.chunks.get(values.place).copied().unwrap_or_default();
             let hold = Hold::new(&self.budget);
             column::open(name, *values, Pages::new(spool, &hold, *values, chunk, group.rows), hold)
         };
         let mut cells = columns.iter().map(open).collect::<Result<Vec<_>>>()?;
-        let names: Vec<String> = columns.iter().map(|column| column.name.replace('_', "-")).collect();
-        let places = Places::among(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        self.block.expect_fields(&places);
+        let places = places(columns);
         let at_once = ROWS.min(VALUES / cells.len().max(1)).max(1);
         while rows > 0 {
             let count = rows.min(at_once);
             rows -= count;
             cells.iter_mut().try_for_each(|cells| cells.read(count))?;
             for row in 0..count {
-                self.row(row, &cells, &places);
+                self.row(row, &cells, columns, &places);
                 if self.block.is_full() && self.emit()?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
@@ -197,12 +214,13 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
         Ok((self.emit)(self.block.finish()))
     }
 
-    fn row(&mut self, row: usize, cells: &[Box<dyn Cells>], places: &Places) {
+    fn row(&mut self, row: usize, cells: &[Box<dyn Cells>], columns: &[Naming], places: &Places) {
         if !self.decoder.wants(&mut self.block, places, &Row { cells, row }) {
             return;
         }
+        let mut sent = cells.iter().zip(columns).filter(|(_, column)| column.is_sent);
         let written = self.block.push_object(|object| {
-            cells.iter().try_for_each(|cells| {
+            sent.try_for_each(|(cells, _)| {
                 cells.write(row, object)?;
                 if object.bytes() > RECORD_BYTES { Err(NotWritable) } else { Ok(()) }
             })

@@ -21,6 +21,7 @@ mod columns;
 mod mistakes;
 mod parquet;
 mod records;
+mod selection;
 mod types;
 
 /// All blocks of an object.

@@ -77,20 +77,24 @@ fn what_a_filter_leaves_out_is_counted_by_reason_in_text_and_parquet() {
         "- - - SKIPDATA",
     ];
     let cases = [
-        (Filter { internal: Internal::All, ..Filter::default() }, vec![1, 2, 4, 5], [2, 0, 0, 0, 0]),
-        (Filter { internal: Internal::Accepted, ..Filter::default() }, vec![1, 2, 3, 4, 5], [1, 0, 0, 0, 0]),
-        (Filter { accepted: true, ..Filter::default() }, vec![2, 3, 4, 5], [0, 2, 0, 0, 0]),
-        (Filter { rejected: true, ..Filter::default() }, vec![0, 1, 4, 5], [0, 2, 0, 0, 0]),
-        (no_data(), vec![0, 1, 2, 3, 5], [0, 0, 1, 0, 0]),
+        (Filter { internal: Internal::All, ..Filter::default() }, vec![1, 2, 4, 5], [2, 0, 0, 0, 0, 0]),
+        (
+            Filter { internal: Internal::Accepted, ..Filter::default() },
+            vec![1, 2, 3, 4, 5],
+            [1, 0, 0, 0, 0, 0],
+        ),
+        (Filter { accepted: true, ..Filter::default() }, vec![2, 3, 4, 5], [0, 2, 0, 0, 0, 0]),
+        (Filter { rejected: true, ..Filter::default() }, vec![0, 1, 4, 5], [0, 2, 0, 0, 0, 0]),
+        (no_data(), vec![0, 1, 2, 3, 5], [0, 0, 1, 0, 0, 0]),
         (
             Filter { internal: Internal::All, rejected: true, no_data: true, ..Filter::default() },
             vec![1, 5],
-            [1, 2, 1, 0, 0],
+            [1, 2, 1, 0, 0, 0],
         ),
         (
             Filter { networks: Networks::parse(["8.8.8.8", "fe80::/10"]).unwrap(), ..Filter::default() },
             vec![0, 4, 5],
-            [0, 0, 0, 3, 0],
+            [0, 0, 0, 3, 0, 0],
         ),
     ];
     let file = support::parquet::file(HEADER, &records, &Form::default()).to_vec();
@@ -105,7 +109,10 @@ fn what_a_filter_leaves_out_is_counted_by_reason_in_text_and_parquet() {
             assert_eq!((block.tally().read, block.tally().skip_data), (6, 1), "{filter:?}");
         }
     }
-    assert_eq!(Reason::ALL.map(Reason::name), ["internal traffic", "action", "no data", "network", "port"]);
+    assert_eq!(
+        Reason::ALL.map(Reason::name),
+        ["internal traffic", "action", "no data", "network", "port", "no value"]
+    );
 }
 
 /// Lines, lines as JSON, and rows, whose ports may be numbers of any type.

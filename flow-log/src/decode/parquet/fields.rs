@@ -6,11 +6,20 @@ use super::footer::{Described, Values};
 use crate::decode::ObjectError;
 use crate::record::fields::field;
 
-/// A column whose values are sent, and the name that they are sent under.
+/// A column whose values may be sent, and the name that they are sent under.
 #[derive(Clone, Debug)]
 pub(super) struct Naming {
     pub(super) name: String,
     pub(super) values: Values,
+    /// Whether they are sent.
+    pub(super) is_sent: bool,
+}
+
+impl Naming {
+    /// The name with dashes.
+    pub(super) fn dashed(&self) -> String {
+        self.name.replace('_', "-")
+    }
 }
 
 /// Fields that other logs have as well: alone, they make no flow log.
@@ -43,7 +52,7 @@ const SHOWN: usize = 8;
 /// Letters of a name that are shown.
 const SHOWN_LETTERS: usize = 40;
 
-/// The columns that are sent, in the file's order, or what the file is if it is no flow log.
+/// The columns that may be sent, in the file's order, or what the file is if it is no flow log.
 ///
 /// It is one if a column at the top is a field that no other log has, or if it has the addresses of both ends, or if all
 /// its columns are fields. What lies in a group does not count: there, a name says nothing.
@@ -72,7 +81,7 @@ pub(super) fn named(columns: &[Described]) -> Result<Vec<Naming>, ObjectError> {
         let numbered = (2..).map(|number| format!("{wanted}_{number}"));
         let mut free = std::iter::once(wanted.clone()).chain(numbered);
         let name = free.find(|name| names.insert(name.clone()));
-        named.extend(name.map(|name| Naming { name, values: *values }));
+        named.extend(name.map(|name| Naming { name, values: *values, is_sent: true }));
     }
     Ok(named)
 }

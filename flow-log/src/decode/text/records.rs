@@ -193,7 +193,8 @@ impl<'a> Records<'a> {
     }
 
     /// The lines that follow have this layout.
-    fn learn(&mut self, layout: Layout) {
+    fn learn(&mut self, mut layout: Layout) {
+        layout.select(&self.decoder.selection);
         self.form = match self.decoder.format {
             RecordFormat::Raw => Form::Line,
             RecordFormat::Auto if layout.is_parsed => Form::LineIfRead,
@@ -299,7 +300,9 @@ impl<'a> Records<'a> {
         }
         let Ok(()) = block.push_object(|object| {
             for (place, key) in layout.keys.iter().enumerate() {
-                if let Some(value) = text(place).and_then(present) {
+                if let Some(key) = key
+                    && let Some(value) = text(place).and_then(present)
+                {
                     object.text(key, value, known.is_plain);
                 }
             }
