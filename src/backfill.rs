@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_log::decode::Decoder;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Map;
 use tokio::time::Instant;
@@ -162,8 +161,7 @@ fn range(request: &Request, node: &Node) -> Result<TriggerConfiguration, Backfil
             frequency: FREQUENCY,
             chunk_size: queue.chunk_size,
             late_window: SignedDuration::from_hours(24),
-            record_format: queue.record_format,
-            filter: queue.filter,
+            records: queue.records.clone(),
         },
     };
     listing.start_from = StartFrom::Time(from);
@@ -199,7 +197,7 @@ async fn deliver_range(
     let progress = Progress::begin(&context.metrics, "object");
     let ended = match source.count(|objects| progress.counted(objects)).await {
         Ok(()) => {
-            let decoder = Decoder::new(listing.record_format, listing.filter);
+            let decoder = listing.records.decoder();
             let pipeline = Pipeline::new(decoder, source.clone(), sink, observer, context.clone());
             progress.follow(pipeline, FREQUENCY, context).await
         }
@@ -237,8 +235,7 @@ async fn dead_letters(
             queue,
             prefix: listing.prefix.clone(),
             chunk_size: listing.chunk_size,
-            record_format: listing.record_format,
-            filter: listing.filter,
+            records: listing.records.clone(),
             requester_pays: listing.requester_pays,
         },
     })
@@ -267,7 +264,7 @@ async fn deliver_dead_letters(
     if let Ok(depth) = context.shutdown.race(mailbox.depth()).await? {
         progress.counted(depth.waiting);
     }
-    let decoder = Decoder::new(queue.record_format, queue.filter);
+    let decoder = queue.records.decoder();
     let pipeline = Pipeline::new(decoder, source.clone(), sink, observer, context.clone()).lingering(LINGER);
     let ended = progress.follow(pipeline, Duration::ZERO, context).await;
     source.end().await;

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use flow_log::decode::RecordFormat;
-use flow_log::filter::Filter;
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 pub use self::account::{Login, ModuleConfiguration, is_region};
+pub use self::records::Records;
 pub use self::schema::{Given, check_required, overlay, read, schema_of};
 
 mod account;
@@ -36,11 +35,6 @@ pub struct TriggerArguments {
     #[schemars(title = "Start from")]
     #[schemars(extend("pattern" = START_FROM, "examples" = ["now", "beginning", "2026-11-01T00:00:00Z"]))]
     pub start_from: String,
-    /// Where to end, for a run over what the bucket holds of some time: a time after the start, e.g. 2026-12-01T00:00:00Z; what AWS writes from then on is left out. Leave it empty to go on without end
-    #[serde(default)]
-    #[schemars(title = "End at")]
-    #[schemars(extend("pattern" = END_AT, "examples" = ["2026-12-01T00:00:00Z"]))]
-    pub end_at: String,
     #[serde(flatten)]
     records: records::RecordArguments,
     /// How many seconds from one look for new objects to the next, e.g. 300: AWS writes every 5 to 10 minutes; each look costs a LIST call or two for each account and region
@@ -55,6 +49,11 @@ pub struct TriggerArguments {
     #[serde(default = "default_late_window_hours")]
     #[schemars(title = "Hours that objects may be late", range(min = 1, max = 8_760), extend("examples" = [48]))]
     pub late_window_hours: u32,
+    /// Where to end, for a run over what the bucket holds of some time: a time after the start, e.g. 2026-12-01T00:00:00Z; what AWS writes from then on is left out. Leave it empty to go on without end
+    #[serde(default)]
+    #[schemars(title = "End at")]
+    #[schemars(extend("pattern" = END_AT, "examples" = ["2026-12-01T00:00:00Z"]))]
+    pub end_at: String,
     /// Only if the bucket's owner has made it one of requester pays: your account then pays for the requests and the transfer
     #[serde(default)]
     #[schemars(title = "Requester pays")]
@@ -104,10 +103,8 @@ pub struct TriggerConfiguration {
     pub chunk_size: usize,
     /// How far back each poll looks for objects that come late.
     pub late_window: SignedDuration,
-    /// In which form records go out.
-    pub record_format: RecordFormat,
-    /// Which records do not.
-    pub filter: Filter,
+    /// Which records go out, and in which form.
+    pub records: Records,
 }
 
 /// Where a trigger begins that has no state.
@@ -173,6 +170,9 @@ fn adapt(what: &str, given: &mut Value) {
     if let Some(prefix) = properties.remove("prefix_filter") {
         properties.entry("prefix").or_insert(prefix);
     }
+    if let Some(ports) = properties.get_mut("exclude_ports").and_then(Value::as_array_mut) {
+        ports.iter_mut().filter(|port| port.is_u64()).for_each(|port| *port = port.to_string().into());
+    }
     for (name, largest) in LARGEST {
         if properties.get(name).and_then(Value::as_u64).is_some_and(|value| value > largest) {
             tracing::warn!(
@@ -205,8 +205,7 @@ impl TriggerConfiguration {
         let start_from = StartFrom::read(&arguments.start_from)?;
         Ok(Self {
             bucket: bucket::read(&arguments.bucket_name)?,
-            record_format: records::format(&arguments.records)?,
-            filter: records::filter(&arguments.records)?,
+            records: Records::resolve(&arguments.records)?,
             prefix: arguments.prefix,
             requester_pays: arguments.requester_pays,
             end: End::read(&arguments.end_at, start_from)?,

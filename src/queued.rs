@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_log::decode::Decoder;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -92,7 +91,7 @@ pub async fn deliver(
     let observer = Observer::new(None, &context.metrics);
     let (name, prefix) = (configuration.queue.to_string(), configuration.prefix.clone());
     let queue = Arc::new(Queue::open(&name, prefix, mailbox, buckets, observer.clone(), context.clone()));
-    let decoder = Decoder::new(configuration.record_format, configuration.filter.clone());
+    let decoder = configuration.records.decoder();
     let pipeline = Pipeline::new(decoder, queue.clone(), sink, observer, context);
     let ended = pipeline.lingering(linger).run(Duration::ZERO).await;
     queue.end().await;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flow_log::decode::Decoder;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -140,7 +139,7 @@ pub async fn deliver_listed(
     let observer = Observer::new(Some(&bucket), &context.metrics);
     let listing = Arc::new(Listing::open(&configuration, &bucket, &observer, &context, instance).await?);
     let sink = sink(listing.owner());
-    let decoder = Decoder::new(configuration.record_format, configuration.filter);
+    let decoder = configuration.records.decoder();
     let mut pipeline = Pipeline::new(decoder, listing.clone(), sink, observer, context);
     let ended = pipeline.run(configuration.frequency).await;
     listing.end().await;

@@ -66,8 +66,8 @@ pub(super) async fn format(
     };
     let lines_are_parsed = shape.is_parsed
         && sample.unread == 0
-        && (trigger.record_format == RecordFormat::Json || sample.json == 0);
-    let form = shape.form(trigger.record_format, &sample);
+        && (trigger.records.format == RecordFormat::Json || sample.json == 0);
+    let form = shape.form(trigger.records.format, &sample);
     let names =
         shape.fields.as_ref().map(|fields| format!("; {} fields: {}", fields.len(), fields.join(" ")));
     let mut told = Told::ok(format!(
@@ -92,7 +92,7 @@ pub(super) async fn format(
         told = told.but(format!("something follows the gzip data of {}", object.key), advice);
     }
     if sample.unread > 0 && shape.is_parsed {
-        let advice = match trigger.record_format {
+        let advice = match trigger.records.format {
             RecordFormat::Raw => "set `record_format` to `auto`, so that such records go out as JSON",
             _ => {
                 "look at the object: AWS does not write such values; set `record_format` to `json` to send them as JSON"
@@ -103,7 +103,7 @@ pub(super) async fn format(
             format!("the intake's parser does not read {unread} of these fields, by the values"),
             advice,
         );
-    } else if trigger.record_format == RecordFormat::Raw && shape.is_text() && !shape.is_parsed {
+    } else if trigger.records.format == RecordFormat::Raw && shape.is_text() && !shape.is_parsed {
         let advice = "set `record_format` to `auto`, so that such records go out as JSON";
         told = told.but("the intake's parser does not read lines of these fields", advice);
     }

@@ -1,7 +1,6 @@
 //! Decodes an object as the trigger does, and measures what would be sent of it. Nothing is sent.
 
 use bytes::Bytes;
-use flow_log::decode::Decoder;
 use flow_log::record::fields::default_format;
 use flow_log::record::parsed::is_read;
 use serde_json::Value;
@@ -49,7 +48,7 @@ pub(super) struct Sampler {
 impl Sampler {
     /// One that decodes as `trigger` says.
     pub(super) fn new(bucket: &Bucket, trigger: &TriggerConfiguration) -> Self {
-        let decoder = Decoder::new(trigger.record_format, trigger.filter.clone());
+        let decoder = trigger.records.decoder();
         Self { bucket: bucket.clone(), opener: Opener::new(decoder) }
     }
 

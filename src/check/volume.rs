@@ -45,7 +45,7 @@ pub(super) async fn flow_logs(
             }
             room -= object.body_bytes;
             // Lines that the parser understands begin with the default format. Others, which only `raw` sends, do not tell.
-            let unknown = (trigger.record_format == RecordFormat::Raw).then_some([].as_slice());
+            let unknown = (trigger.records.format == RecordFormat::Raw).then_some([].as_slice());
             match sampler.sample(object, unknown).await {
                 Ok(sample) => drop(samples.insert(name.clone(), sample)),
                 Err(error) if error.is_gone() => {}

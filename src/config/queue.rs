@@ -2,14 +2,12 @@
 
 use std::fmt;
 
-use flow_log::decode::RecordFormat;
-use flow_log::filter::Filter;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::connector::{self, IntakeArguments, IntakeConfiguration};
-use super::records::{self, RecordArguments};
+use super::records::{RecordArguments, Records};
 use super::{CONNECTOR, ConfigError, TRIGGER, default_chunk_size, is_region, prefix, read};
 
 /// The arguments of a trigger that reads a queue, as the user gives them.
@@ -54,10 +52,8 @@ pub struct QueueConfiguration {
     pub prefix: String,
     /// Records in a batch at most.
     pub chunk_size: usize,
-    /// In which form records go out.
-    pub record_format: RecordFormat,
-    /// Which records do not.
-    pub filter: Filter,
+    /// Which records go out, and in which form.
+    pub records: Records,
     /// Whether who reads the buckets pays for it.
     pub requester_pays: bool,
 }
@@ -141,8 +137,7 @@ impl QueueConfiguration {
             queue: QueueName::read(&arguments.queue_name)?,
             prefix: arguments.prefix.clone(),
             chunk_size: usize::try_from(arguments.chunk_size).unwrap_or(usize::MAX),
-            record_format: records::format(&arguments.records)?,
-            filter: records::filter(&arguments.records)?,
+            records: Records::resolve(&arguments.records)?,
             requester_pays: arguments.requester_pays,
         })
     }

@@ -108,6 +108,10 @@ fn problem_with(value: &mut Value, schema: &Value) -> Option<String> {
         Some(format!("must be a whole number of at least {least} and at most {maximum}, but is {found}"))
     } else if found != expected {
         Some(format!("must be {}, but is {}", article(expected), article(found)))
+    } else if schema.pointer("/items/type").is_some_and(|kind| kind == "string")
+        && value.as_array().is_some_and(|items| !items.iter().all(Value::is_string))
+    {
+        Some("must be a list of text".to_owned())
     } else {
         empty.then(|| "must not be empty".to_owned())
     }

@@ -39,7 +39,8 @@ fn every_property_comes_with_an_example() {
             match choices {
                 Some(choices) => {
                     for choice in choices {
-                        let meaning = format!("{} (", choice.as_str().unwrap());
+                        let choice = choice.as_str().map_or_else(|| choice.to_string(), str::to_owned);
+                        let meaning = format!("{choice} (");
                         assert!(
                             description.contains(&meaning),
                             "{name} {property}: {choice} is not explained"
@@ -134,10 +135,14 @@ fn the_order_is_from_the_needed_to_the_rare() {
             "exclude_internal_traffic",
             "actions",
             "exclude_no_data",
+            "exclude_networks",
+            "exclude_ports",
             "record_format",
+            "fields",
             "frequency",
             "chunk_size",
             "late_window_hours",
+            "end_at",
             "requester_pays",
         ],
         &[

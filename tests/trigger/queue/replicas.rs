@@ -51,11 +51,12 @@ impl Queued {
         process
     }
 
-    /// Waits until the queue is empty, and checks that every record has arrived, none of them more than twice.
+    /// Waits until the queue is empty, and checks that every record has arrived: once, from two replicas, or again after a
+    /// request whose answer was too late.
     async fn nothing_is_lost(&self) {
         self.until_left(0).await;
         let difference = self.difference();
-        assert!(difference.values().all(|count| *count == 1), "{difference:?}");
+        assert!(difference.values().all(|count| (1..=2).contains(count)), "{difference:?}");
     }
 }
 
