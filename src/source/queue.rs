@@ -44,6 +44,9 @@ const ATTEMPTS: u32 = 3;
 const AGAIN: Duration = Duration::from_secs(30);
 const AGAIN_SOON: Duration = Duration::from_secs(3);
 const LONGEST: Duration = Duration::from_secs(3_600);
+/// How long messages may still be deleted after the shutdown signal: those that are not come again. The process must be gone
+/// within 10 s.
+const LAST_DELETE: Duration = Duration::from_secs(4);
 
 /// The objects that a queue announces.
 #[derive(Debug)]
@@ -307,7 +310,7 @@ impl Source for Queue {
 
     fn flush(&self) -> BoxFuture<'_, Result<(), Stopped>> {
         let flushed = async move {
-            self.context.shutdown.race(self.keeper.delete()).await?;
+            self.context.shutdown.within(LAST_DELETE, self.keeper.delete()).await?;
             Ok(())
         };
         flushed.boxed()

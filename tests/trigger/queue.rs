@@ -1,5 +1,7 @@
 //! What a queue announces, to an intake and to a playbook.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 use serde_json::json;
 use support::eventually;
@@ -86,6 +88,23 @@ async fn what_is_not_delivered_at_the_shutdown_signal_is_given_back_at_once() {
     stop(process).await;
     assert_eq!((queued.left(), queued.world.s3.queues().in_flight(QUEUE)), (12, 0));
     queued.intake.script().clear();
+    let process = queued.module().start();
+    queued.all_arrive(&process, 0).await;
+    stop(process).await;
+}
+
+#[tokio::test]
+async fn what_is_being_deleted_at_the_shutdown_signal_does_not_come_again() {
+    let mut queued = Queued::new().await;
+    // All are in one batch: one of which an object is delivered in part would be repeated.
+    queued.arguments["chunk_size"] = 1_000.into();
+    let slow = Trouble::Delay(Duration::from_secs(1));
+    queued.world.s3.add_rule(Rule::new(Operation::Queue, slow).key_contains("DeleteMessage"));
+    queued.announce(12, 20);
+    let process = queued.module().start();
+    assert!(eventually(PATIENCE, || queued.calls("DeleteMessage") > 0).await);
+    stop(process).await;
+    assert_eq!(queued.in_flight(), 0);
     let process = queued.module().start();
     queued.all_arrive(&process, 0).await;
     stop(process).await;

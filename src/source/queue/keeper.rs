@@ -32,11 +32,19 @@ pub(super) struct Keeper {
     metrics: Metrics,
     /// Whether the user may not keep messages.
     cannot_keep: AtomicBool,
+    /// Held while messages are deleted, so that nobody ends in the middle of it.
+    deleting: tokio::sync::Mutex<()>,
 }
 
 impl Keeper {
     pub(super) fn new(mailbox: Arc<dyn Mailbox>, messages: Arc<Mutex<Messages>>, metrics: Metrics) -> Self {
-        Self { mailbox, messages, metrics, cannot_keep: AtomicBool::new(false) }
+        Self {
+            mailbox,
+            messages,
+            metrics,
+            cannot_keep: AtomicBool::new(false),
+            deleting: tokio::sync::Mutex::default(),
+        }
     }
 
     /// For how long a message is to be nobody else's when it is taken.
@@ -62,6 +70,7 @@ impl Keeper {
 
     /// Deletes what is settled. What SQS does not delete now is tried again.
     pub(super) async fn delete(&self) {
+        let _deleting = self.deleting.lock().await;
         let (deletable, late) = {
             let mut messages = self.messages();
             (messages.take_deletable(), messages.take_late())
