@@ -222,6 +222,26 @@ async fn a_damaged_object_is_rejected_by_name_when_it_was_read_three_times() {
 }
 
 #[tokio::test]
+async fn what_is_given_back_is_counted_as_that_for_however_long_it_is() {
+    let mut queued = Queued::new().await;
+    queued.world.s3.add_rule(Rule::new(Operation::Get, Trouble::ACCESS_DENIED));
+    queued.announce(1, 20);
+    let process = queued.module().value("metrics_port", queued.world.metrics_port).start();
+    assert!(process.stderr().wait_for("taking the names of flow logs", PATIENCE).await);
+    for (times, seconds) in [(1, 30), (2, 60), (3, 120)] {
+        let line = format!("aws_flowlogs_messages_total{{fate=\"given back\"}} {times}");
+        queued.world.until_counted(&line).await;
+        // A little less, and that little.
+        for (passes, in_flight) in [(seconds - 25, 1), (25, 0)] {
+            queued.world.s3.queues().pass(QUEUE, Duration::from_secs(passes));
+            assert_eq!(queued.in_flight(), in_flight);
+        }
+    }
+    assert!(!queued.world.metrics().await.contains("fate=\"kept\""));
+    stop(process).await;
+}
+
+#[tokio::test]
 async fn the_least_rights_are_enough_and_what_is_missing_is_said() {
     let mut queued = Queued::new().await;
     for action in ["ChangeMessageVisibility", "GetQueueAttributes"] {
