@@ -14,8 +14,10 @@
 
 mod action;
 mod measure;
+mod queue;
 mod table;
 mod trigger;
+mod world;
 
 use table::Table;
 
@@ -31,6 +33,9 @@ async fn main() {
     }
     if is_wanted("formats") {
         trigger::formats(&mut table, rest).await;
+    }
+    if is_wanted("queue") {
+        queue::messages(&mut table).await;
     }
     if is_wanted("action") {
         action::runs(&mut table).await;

@@ -1,4 +1,4 @@
-//! The trigger: at rest, with a backlog, with objects of a gibibyte; and the connector with the same backlog.
+//! The trigger: at rest, with a backlog, with objects of a gibibyte; and the connectors with the same backlog.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -6,125 +6,31 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use serde_json::json;
-use support::flowlogs::{FlowLog, Generator, HEADER, gzip};
-use support::intake::Intake;
-use support::module::{Module, Process};
+use support::eventually;
+use support::flowlogs::{Generator, HEADER, gzip};
 use support::parquet::{self, File, Form};
-use support::platform::{Platform, Setup};
-use support::s3::{Operation, Server};
-use support::script::Fault;
-use support::{eventually, free_port};
-use tempfile::TempDir;
+use support::s3::Operation;
 
 use crate::action;
-use crate::measure::{Usage, binary, decompress, median, usage};
+use crate::measure::{decompress, median, usage};
 use crate::table::Table;
+use crate::world::{Delivered, Flow, PATIENCE, World, deliver};
 
 const GIB: usize = 1 << 30;
 const ROUNDS: usize = 5;
 const OBJECTS: usize = 40;
 const RECORDS: usize = 50_000;
-const PATIENCE: Duration = Duration::from_secs(600);
-const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
-
 /// How long an intake on the internet takes for an answer.
 const ANSWER: Duration = Duration::from_millis(200);
-
-/// What delivers the objects.
-#[derive(Clone, Copy)]
-enum Flow {
-    Trigger,
-    Connector { compress: bool },
-}
-
-/// A bucket with these objects, a platform and an intake.
-struct World {
-    server: Server,
-    platform: Platform,
-    intake: Intake,
-    storage: TempDir,
-}
-
-impl World {
-    async fn new(objects: &[Bytes]) -> Self {
-        let server = Server::start("AKIAIOSFODNN7EXAMPLE", SECRET).await;
-        let s3 = server.control();
-        s3.create_bucket("logs");
-        let flow_log = FlowLog::new("111111111111", "eu-west-3", "fl-0");
-        for (number, object) in objects.iter().enumerate() {
-            let key = flow_log.key("2026-11-22T00:05:00Z".parse().unwrap(), &format!("{number:08x}"));
-            s3.put("logs", &key, object.clone());
-        }
-        // In memory where that is possible: what a file system costs depends on the file system, and what the stand-in
-        // for the platform copies there would be written to disk beside the trigger.
-        let storage = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
-        let secrets = json!({ "aws_secret_access_key": SECRET });
-        let setup =
-            Setup { runs_in: storage.path().parent().unwrap().to_owned(), ..Setup::new(storage.path()) };
-        let platform = Platform::start(setup.module_secrets(secrets)).await;
-        Self { server, platform, intake: Intake::start("key").await, storage }
-    }
-
-    fn start(&self, flow: Flow) -> Process {
-        let mut arguments = json!({"bucket_name": "logs", "start_from": "beginning"});
-        let module = match flow {
-            Flow::Trigger => {
-                Module::new(binary(), "fetch_flowlogs").value("trigger_configuration", arguments)
-            }
-            Flow::Connector { compress } => {
-                arguments["intake_key"] = self.intake.key().into();
-                arguments["intake_server"] = self.intake.server().into();
-                arguments["compress"] = compress.into();
-                Module::new(binary(), "collect_flowlogs").value("connector_configuration", arguments)
-            }
-        };
-        let account = json!({"aws_access_key": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "", "aws_region_name": "eu-west-3"});
-        module
-            .value("module_configuration", account)
-            .value("token", self.platform.token())
-            .value("url_callback", self.platform.url_callback())
-            .value("liveness_port", free_port())
-            .value("metrics_port", free_port())
-            .storage(self.storage.path())
-            .aws_endpoint(&self.server.endpoint_url())
-            .start()
-    }
-}
-
-/// What it took to deliver some objects.
-struct Delivered {
-    usage: Usage,
-    wall_seconds: f64,
-    records: usize,
-    /// Runs of a playbook that were started.
-    runs: usize,
-}
-
-async fn deliver(objects: &[Bytes], flow: Flow, answer: Duration) -> Delivered {
-    let world = World::new(objects).await;
-    if !answer.is_zero() {
-        world.intake.script().always(Fault::Delay(answer));
-    }
-    let began = Instant::now();
-    let mut process = world.start(flow);
-    assert!(process.stderr().wait_for("poll ended", PATIENCE).await, "{}", process.stderr().text());
-    let wall_seconds = began.elapsed().as_secs_f64();
-    let usage = usage(&process).unwrap();
-    process.stop(PATIENCE).await;
-    let events = world.platform.events();
-    let records: usize = events.iter().map(|event| event.records().len()).sum();
-    Delivered { usage, wall_seconds, records: records + world.intake.count(), runs: events.len() }
-}
 
 /// Memory and time up to the first look into the bucket; gives the memory, in MiB.
 pub async fn at_rest(table: &mut Table) -> f64 {
     let (mut memory, mut times) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let world = World::new(&[]).await;
+        let world = World::new().await;
         let began = Instant::now();
         let mut process = world.start(Flow::Trigger);
-        assert!(eventually(PATIENCE, || world.server.control().count(Operation::List) > 0).await);
+        assert!(eventually(PATIENCE, || world.s3().count(Operation::List) > 0).await);
         times.push(began.elapsed().as_secs_f64() * 1e3);
         memory.push(usage(&process).unwrap().peak_mib);
         process.stop(PATIENCE).await;
@@ -154,6 +60,8 @@ pub async fn backlog(table: &mut Table, rest_mib: f64) {
         ("connector", connector(false), Duration::ZERO),
         ("connector, `compress`", connector(true), Duration::ZERO),
         ("connector, answers after 200 ms", connector(false), ANSWER),
+        ("connector of a queue", Flow::Queued { replicas: 1 }, Duration::ZERO),
+        ("three connectors of a queue", Flow::Queued { replicas: 3 }, Duration::ZERO),
     ];
     let mut delivered = flows.map(|_| Vec::new());
     for _ in 0..ROUNDS {

@@ -91,7 +91,7 @@ impl Queued {
     }
 
     pub fn left(&self) -> usize {
-        self.world.s3.queues().bodies(QUEUE).len()
+        self.world.s3.queues().count(QUEUE)
     }
 
     pub fn in_flight(&self) -> usize {

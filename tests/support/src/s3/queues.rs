@@ -93,6 +93,11 @@ impl Queues {
         self.of(name, |queue| queue.messages.iter().map(|message| message.body.clone()).collect())
     }
 
+    /// How many messages are in a queue, in flight or not.
+    pub fn count(&self, name: &str) -> usize {
+        self.of(name, |queue| queue.messages.len())
+    }
+
     /// How many messages of a queue are in flight.
     pub fn in_flight(&self, name: &str) -> usize {
         self.of(name, |queue| {
