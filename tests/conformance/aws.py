@@ -1,8 +1,8 @@
 """Another implementation of AWS, moto: `aws.py FOLDER`.
 
-A bucket with the objects in FOLDER, a queue in which S3 announces them, and a role with the trust and the rights that come on
-stdin as one line of JSON. Its URL
-goes to stdout; from then on, moto judges who may do what. It ends with stdin.
+A bucket with the objects in FOLDER, a queue in which S3 announces them, in the way that comes on stdin as one line of JSON, and
+a role with the trust and the rights that come with it. Its URL goes to stdout; from then on, moto judges who may do what. It ends
+with stdin.
 """
 
 import json
@@ -19,6 +19,26 @@ from moto.server import ThreadedMotoServer
 
 REGION = "eu-west-3"
 PROVIDER = "https://app.sekoia.io/api/v1/symphony/oidc"
+
+
+def way(name, client, queue):
+    """What is asked of the bucket so that its objects are announced in the queue."""
+    events = {"Events": ["s3:ObjectCreated:*"]}
+    match name:
+        case "queue":
+            return {"QueueConfigurations": [{"QueueArn": queue} | events]}
+        case "topic" | "raw topic":
+            sns = client("sns")
+            topic = sns.create_topic(Name="flow-logs")["TopicArn"]
+            attributes = {"RawMessageDelivery": "true"} if name == "raw topic" else {}
+            sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes=attributes)
+            return {"TopicConfigurations": [{"TopicArn": topic} | events]}
+        case "rule":
+            bridge = client("events")
+            pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"]}
+            bridge.put_rule(Name="flow-logs", EventPattern=json.dumps(pattern))
+            bridge.put_targets(Rule="flow-logs", Targets=[{"Id": "queue", "Arn": queue}])
+            return {"EventBridgeConfiguration": {}}
 
 
 def main(folder):
@@ -41,7 +61,7 @@ def main(folder):
     sqs = client("sqs")
     queue = sqs.create_queue(QueueName=role["queue"])["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    announce = {"QueueConfigurations": [{"QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}]}
+    announce = way(role["way"], client, arn)
     s3.put_bucket_notification_configuration(Bucket=role["bucket"], NotificationConfiguration=announce)
     for file in folder.rglob("*"):
         if file.is_file():

@@ -11,6 +11,7 @@ use support::eventually;
 use support::flowlogs::Generator;
 use support::module::Module;
 use support::platform::{Endpoint, Platform, Setup};
+use tempfile::TempDir;
 
 use crate::sdk;
 use crate::world::{PATIENCE, TOKEN};
@@ -74,10 +75,10 @@ struct Aws {
 }
 
 impl Aws {
-    fn start(trust: &Value, rights: &Value, objects: &Path) -> Self {
+    fn start(trust: &Value, rights: &Value, objects: &Path, way: &str) -> Self {
         let given = json!({
             "name": "SekoiaIOConnectorRole", "trust": trust, "rights": rights,
-            "bucket": "acme-flow-logs", "queue": "sekoia-flow-logs",
+            "bucket": "acme-flow-logs", "queue": "sekoia-flow-logs", "way": way,
         });
         let mut process = python()
             .arg(sdk::folder().join("aws.py"))
@@ -104,8 +105,8 @@ impl Drop for Aws {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_role_of_the_template_reads_the_bucket_and_needs_each_of_its_rights() {
+/// A folder with an object of a flow log in it, and its records.
+fn objects() -> (TempDir, Vec<String>) {
     let objects = tempfile::tempdir().unwrap();
     let mut generator = Generator::new(11);
     let flow_log = generator.flow_log("111122223333", "eu-west-3");
@@ -113,10 +114,16 @@ async fn a_role_of_the_template_reads_the_bucket_and_needs_each_of_its_rights() 
     let file = objects.path().join(&object.key);
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, object.body()).unwrap();
+    (objects, object.records)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_of_the_template_reads_the_bucket_and_needs_each_of_its_rights() {
+    let (folder, records) = objects();
     let told = policies();
     let (all, trust) = (&told["cloudformation"]["role"], &told["cloudformation"]["trust"]);
-    let objects = (objects.path(), object.records.as_slice());
-    let (listing, queue) = ("fetch_flowlogs", "fetch_queued_flowlogs");
+    let objects = (folder.path(), records.as_slice());
+    let (listing, queue) = (("fetch_flowlogs", "queue"), ("fetch_queued_flowlogs", "queue"));
     tokio::join!(
         reads(listing, all, None, trust, objects, ""),
         reads(listing, all, Some(0), trust, objects, "s3:ListBucket"),
@@ -128,9 +135,21 @@ async fn a_role_of_the_template_reads_the_bucket_and_needs_each_of_its_rights() 
     );
 }
 
-/// A trigger with these rights but one delivers the records of the objects, or tells which right it lacks.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_announced_through_a_topic_or_a_rule_is_read() {
+    let (folder, records) = objects();
+    let told = policies();
+    let (all, trust) = (&told["cloudformation"]["role"], &told["cloudformation"]["trust"]);
+    let reads_by = |way| {
+        reads(("fetch_queued_flowlogs", way), all, None, trust, (folder.path(), records.as_slice()), "")
+    };
+    tokio::join!(reads_by("topic"), reads_by("raw topic"), reads_by("rule"));
+}
+
+/// A trigger with these rights but one delivers the records of objects that are announced in some way, or tells which right it
+/// lacks.
 async fn reads(
-    command: &str,
+    (command, way): (&str, &str),
     rights: &Value,
     left_out: Option<usize>,
     trust: &Value,
@@ -143,7 +162,7 @@ async fn reads(
     if let Some(left_out) = left_out {
         rights["Statement"].as_array_mut().unwrap().remove(left_out);
     }
-    let aws = Aws::start(trust, &rights, objects);
+    let aws = Aws::start(trust, &rights, objects, way);
     let storage = tempfile::tempdir().unwrap();
     let mut setup = Setup::new(storage.path());
     setup.token = TOKEN.to_owned();
@@ -170,7 +189,7 @@ async fn reads(
         None => platform.records() == records,
         Some(_) => process.stderr().text().contains(told),
     };
-    assert!(eventually(PATIENCE, came).await, "{}", process.stderr().text());
+    assert!(eventually(PATIENCE, came).await, "{way}: {}", process.stderr().text());
     assert_eq!(platform.records().is_empty(), left_out.is_some());
     assert_eq!(platform.received_at(Endpoint::Identity).len(), 1);
     process.stop(PATIENCE).await;
