@@ -25,7 +25,7 @@ fn text(name: &str) -> String {
 }
 
 /// Every page that a reader is led to.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "GUARANTEES.md",
@@ -33,6 +33,7 @@ const PAGES: [&str; 9] = [
     "docs/operator.md",
     "docs/check.md",
     "docs/backfill.md",
+    "docs/sizing.md",
     "docs/dependencies.md",
     "docs/release.md",
 ];

@@ -17,4 +17,5 @@ mod messages;
 mod page;
 mod policies;
 mod policy;
+mod sizing;
 mod world;

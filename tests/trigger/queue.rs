@@ -13,6 +13,7 @@ use self::world::{QUEUE, Queued, enveloped};
 use crate::world::{BUCKET, PATIENCE, stop};
 
 mod replicas;
+mod sizing;
 mod world;
 
 #[tokio::test]

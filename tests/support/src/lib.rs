@@ -15,6 +15,7 @@
 //! - [`portal`]: a login page, or a proxy that refuses
 //! - [`recorder`]: any other server, which only notes what it is asked
 //! - [`silent`]: a file that never answers
+//! - [`sizing`]: what it takes to read flow logs from a queue
 //! - [`usage`]: what a process costs
 //!
 //! Every server stops when its handle is dropped.
@@ -48,6 +49,7 @@ pub mod recorder;
 pub mod s3;
 pub mod script;
 pub mod silent;
+pub mod sizing;
 pub mod usage;
 mod wire;
 
