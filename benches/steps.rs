@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use aws_flowlogs::action::chunk::{Envelope, belt, cut};
 use aws_flowlogs::action::events::{Form, Input};
-use aws_flowlogs::contract::Limits;
+use aws_flowlogs::contract::{Limits, Position};
 use aws_flowlogs::pipeline::batch::{Batch, Cursor};
 use aws_flowlogs::s3;
 use divan::counter::{BytesCount, ItemsCount};
@@ -68,7 +68,7 @@ fn batch(bencher: Bencher) {
                 linger: None,
             });
             for (object, blocks) in objects.iter().zip(blocks) {
-                let mut cursor = Cursor::new(None, object.clone(), 0);
+                let mut cursor = Cursor::new(None, object.clone(), Position::default());
                 for mut block in blocks {
                     cursor.end = block.end();
                     batch.take(&mut cursor, &mut block);

@@ -26,11 +26,20 @@ pub struct Claim {
     pub is_of_many: bool,
     /// The object.
     pub object: Object,
-    /// How many of its records were delivered before.
-    pub from: u64,
+    /// How far it was delivered before.
+    pub from: Position,
     /// Told when the object is decoded, where the process may die of that. Dropped when the object is read to its end or has
     /// failed: a source that wants no other object read meanwhile waits for it.
     pub watch: Option<Arc<dyn Watch>>,
+}
+
+/// How far an object was delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// How many of its records were.
+    pub records: u64,
+    /// How these were grouped where records are merged, see [`Decoder::grouping`](flow_log::decode::Decoder::grouping).
+    pub grouping: Option<u64>,
 }
 
 /// Follows how an object is decoded.
@@ -45,7 +54,7 @@ pub trait Watch: std::fmt::Debug + Send + Sync {
 impl Claim {
     /// All of an object in the one bucket that there is.
     pub fn whole(bucket: &Bucket, object: Object) -> Self {
-        Self { bucket: bucket.clone(), is_of_many: false, object, from: 0, watch: None }
+        Self { bucket: bucket.clone(), is_of_many: false, object, from: Position::default(), watch: None }
     }
 
     /// The name of its bucket, where that is needed beside the key.
@@ -138,13 +147,15 @@ pub struct Cover {
     /// What tells the object's content from another under its key. Kept while the object is delivered in part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// How its records are grouped. Kept while the object is delivered in part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grouping: Option<u64>,
 }
 
 impl Cover {
-    /// A stretch of an object.
-    pub fn new(bucket: Option<Arc<str>>, object: &Object, from: u64, to: u64, whole: bool) -> Self {
-        let (key, day) = (object.key.clone(), Day::of(object.last_modified));
-        Self { bucket, key, day, from, to, whole, etag: object.etag.clone() }
+    /// Where it ends.
+    pub fn end(&self) -> Position {
+        Position { records: self.to, grouping: self.grouping }
     }
 }
 

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use aws_flowlogs::manifest;
 use aws_flowlogs::platform::metrics::{FlowLog, Metrics, Operation};
-use flow_log::decode::block::Tally;
+use flow_log::decode::tally::Tally;
 use flow_log::filter::Reason;
 use serde_json::Value;
 

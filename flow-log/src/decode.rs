@@ -4,6 +4,7 @@
 //! It runs on a blocking thread.
 
 use std::cell::Cell;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +14,7 @@ use self::inflate::Inflated;
 use self::kind::{Kind, START_BYTES};
 use self::source::{Source, SourceError};
 use self::spool::Spool;
+use super::aggregate::{Aggregate, RULES};
 use super::filter::Filter;
 use super::record::selection::Selection;
 use super::record::{Places, Values};
@@ -24,6 +26,7 @@ mod lines;
 pub mod parquet;
 mod source;
 mod spool;
+pub mod tally;
 mod text;
 
 /// Gzip may be in gzip, where a tool compressed what was compressed already: twice is an accident, more is an attack.
@@ -49,6 +52,7 @@ pub struct Decoder {
     format: RecordFormat,
     filter: Filter,
     selection: Selection,
+    aggregate: Aggregate,
     /// One Parquet file at a time is on disk and in memory; parts of the next ones are fetched meanwhile.
     parquet: Arc<Mutex<()>>,
 }
@@ -156,6 +160,31 @@ impl Decoder {
     #[must_use]
     pub fn with_fields(self, selection: Selection) -> Self {
         Self { selection, ..self }
+    }
+
+    /// The same, but records are merged.
+    #[must_use]
+    pub fn with_aggregate(self, aggregate: Aggregate) -> Self {
+        Self { aggregate, ..self }
+    }
+
+    /// A number for the way in which it groups records; none if it does not. A position is true for a decoder of the same
+    /// number only, or of none if there was none.
+    pub fn grouping(&self) -> Option<u64> {
+        let Self { format, filter, selection, aggregate, .. } = self;
+        (*aggregate != Aggregate::Off).then(|| {
+            let mut hasher = DefaultHasher::new();
+            format!("{RULES} {format:?} {filter:?} {selection:?} {aggregate:?}").hash(&mut hasher);
+            hasher.finish()
+        })
+    }
+
+    /// The decoder for the rest of an object whose beginning was delivered under another configuration: itself if that grouped
+    /// records in the same way; otherwise one that groups none, to which every position is true.
+    #[must_use]
+    pub fn going_on(&self, grouping: Option<u64>) -> Self {
+        let aggregate = if self.grouping() == grouping { self.aggregate } else { Aggregate::Off };
+        self.clone().with_aggregate(aggregate)
     }
 
     /// Decodes an object into blocks for `emit`, which may break it off.

@@ -122,7 +122,14 @@ impl Filter {
             }
         }
         if by_internal || !self.networks.is_empty() {
-            let address = |place| at(place).map(Address::of);
+            // Most addresses are none of those looked for, which their first number tells.
+            let is_near = |first| by_internal && Address::is_near(first) || self.networks.are_near(first);
+            let address = |place| {
+                at(place).map(|value| match Address::first_of(value) {
+                    Some(first) if !is_near(first) => Address::Other,
+                    _ => Address::of(value),
+                })
+            };
             let ([source, packet_source], [destination, packet_destination]) =
                 (places.sources, places.destinations);
             let sources = [address(source), address(packet_source)];

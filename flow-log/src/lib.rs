@@ -3,6 +3,7 @@
 //! It knows neither S3 nor the platform. That makes it small enough to be optimised in every build, also in that of the
 //! tests.
 
+pub mod aggregate;
 pub mod decode;
 pub mod filter;
 pub mod record;

@@ -37,6 +37,10 @@ pub struct Places {
     pub ports: [Option<usize>; 2],
     /// `protocol`.
     pub protocol: Option<usize>,
+    /// `packets`, `bytes`, `start` and `end`.
+    pub sums: [Option<usize>; 4],
+    /// `tcp-flags`.
+    pub tcp_flags: Option<usize>,
 }
 
 /// The values of a record, by their places among its fields.
@@ -105,6 +109,8 @@ impl Places {
             destinations: [place("dstaddr"), place("pkt-dstaddr")],
             ports: [place("srcport"), place("dstport")],
             protocol: place("protocol"),
+            sums: [place("packets"), place("bytes"), place("start"), place("end")],
+            tcp_flags: place("tcp-flags"),
         }
     }
 }

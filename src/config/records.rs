@@ -1,5 +1,6 @@
 //! In which form records go out, and which do not.
 
+use flow_log::aggregate::Aggregate;
 use flow_log::decode::{Decoder, RecordFormat};
 use flow_log::filter::{Filter, Internal, Networks, Ports};
 use flow_log::record::selection::Selection;
@@ -14,6 +15,9 @@ use super::{ConfigError, TRIGGER};
 pub(super) const FORMATS: [&str; 3] = ["auto", "raw", "json"];
 /// The values of `actions`.
 pub(super) const ACTIONS: [&str; 2] = ["ACCEPT", "REJECT"];
+
+/// The values of `aggregate`.
+pub(super) const AGGREGATES: [&str; 3] = ["off", "flows", "services"];
 
 /// What is wrong with another value of `exclude_internal_traffic`.
 const INTERNAL_PROBLEM: &str = "must be `false`, `accepted` or `true`";
@@ -43,6 +47,10 @@ pub(super) struct RecordArguments {
     #[serde(default)]
     #[schemars(title = "Leave out ports", extend("examples" = [["53", "tcp/8000-8080"]]))]
     exclude_ports: Vec<String>,
+    /// Merge records of an object, so that fewer are sent: off (none), flows (those of one connection, minute by minute) or services (in addition those that differ only in the client's port)
+    #[serde(default = "default_aggregate")]
+    #[schemars(title = "Merge records", extend("enum" = AGGREGATES))]
+    aggregate: String,
     /// How records are sent: auto (the line as AWS wrote it where the intake understands it, otherwise JSON), raw (always the line) or json (always JSON)
     #[serde(default = "default_record_format")]
     #[schemars(title = "Form of the records", extend("enum" = FORMATS))]
@@ -62,6 +70,10 @@ fn default_internal() -> Value {
     Value::Bool(false)
 }
 
+fn default_aggregate() -> String {
+    "off".to_owned()
+}
+
 fn default_record_format() -> String {
     "auto".to_owned()
 }
@@ -79,6 +91,8 @@ pub struct Records {
     pub filter: Filter,
     /// Which of their fields do, as JSON.
     pub fields: Selection,
+    /// Which are merged.
+    pub aggregate: Aggregate,
 }
 
 impl Records {
@@ -108,12 +122,20 @@ impl Records {
             }
             format => format,
         };
-        Ok(Self { format, filter: filter(arguments)?, fields })
+        let aggregate = match arguments.aggregate.trim() {
+            "off" | "" => Aggregate::Off,
+            "flows" => Aggregate::Flows,
+            "services" => Aggregate::Services,
+            _ => return problem("aggregate", "must be `off`, `flows` or `services`"),
+        };
+        Ok(Self { format, filter: filter(arguments)?, fields, aggregate })
     }
 
     /// What makes such records of objects.
     pub fn decoder(&self) -> Decoder {
-        Decoder::new(self.format, self.filter.clone()).with_fields(self.fields.clone())
+        Decoder::new(self.format, self.filter.clone())
+            .with_fields(self.fields.clone())
+            .with_aggregate(self.aggregate)
     }
 }
 
@@ -170,6 +192,7 @@ mod tests {
         let all = records("frequency", &json!(60));
         assert_eq!(all.format, RecordFormat::Auto);
         assert!(!all.filter.is_active() && all.fields == Selection::default());
+        assert_eq!(all.aggregate, Aggregate::Off);
         for (text, format) in
             [("raw", RecordFormat::Raw), ("json", RecordFormat::Json), ("auto", RecordFormat::Auto)]
         {
@@ -215,6 +238,15 @@ mod tests {
     }
 
     #[test]
+    fn records_are_merged_as_the_user_says() {
+        let aggregate = |text: &str| records("aggregate", &json!(text)).aggregate;
+        assert_eq!(
+            ["off", "flows", " services", ""].map(aggregate),
+            [Aggregate::Off, Aggregate::Flows, Aggregate::Services, Aggregate::Off]
+        );
+    }
+
+    #[test]
     fn fields_are_for_records_as_json() {
         let chosen = records("fields", &json!(["srcaddr", "dst_addr"]));
         assert_eq!((chosen.format, chosen.fields.wants("action")), (RecordFormat::Json, false));
@@ -243,6 +275,7 @@ mod tests {
             ("exclude_ports", json!(["53", "http"]), "`http` is no port"),
             ("exclude_ports", json!([70_000]), "`70000` is no port"),
             ("exclude_ports", json!(["gre/1"]), "`gre/1` has a protocol"),
+            ("aggregate", json!("connections"), "`services`"),
             ("fields", json!(["srcaddr", "colour"]), "`colour` is no field"),
         ] {
             let problem = read(name, &value).unwrap_err().to_string();

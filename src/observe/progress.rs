@@ -134,6 +134,7 @@ mod tests {
             to: 1,
             whole: true,
             etag: None,
+            grouping: None,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flow_log::decode::block::{Fault, Tally};
+use flow_log::decode::tally::{Fault, Tally};
 
 use crate::contract::FetchError;
 use crate::s3::Object;

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::contract::{Cover, Limits, Pending, Sealed};
+use crate::contract::{Cover, Limits, Pending, Position, Sealed};
+use crate::layout::name::Day;
 use crate::s3::Object;
 
 /// The namespace of the request IDs.
@@ -39,16 +40,28 @@ pub struct Cursor {
     pub position: u64,
     /// The record after the last that was decoded.
     pub end: u64,
+    /// How its records are grouped.
+    grouping: Option<u64>,
 }
 
 impl Cursor {
-    /// A cursor at the record `from`. `bucket` is named where a source has several.
-    pub fn new(bucket: Option<Arc<str>>, object: Object, from: u64) -> Self {
-        Self { bucket, object, position: from, end: from }
+    /// A cursor at a position. `bucket` is named where a source has several.
+    pub fn new(bucket: Option<Arc<str>>, object: Object, Position { records, grouping }: Position) -> Self {
+        Self { bucket, object, position: records, end: records, grouping }
     }
 
     fn cover(&self, to: u64, whole: bool) -> Cover {
-        Cover::new(self.bucket.clone(), &self.object, self.position, to, whole)
+        let Self { bucket, object, position: from, grouping, .. } = self;
+        Cover {
+            bucket: bucket.clone(),
+            key: object.key.clone(),
+            day: Day::of(object.last_modified),
+            from: *from,
+            to,
+            whole,
+            etag: object.etag.clone(),
+            grouping: *grouping,
+        }
     }
 
     fn is_of(&self, cover: &Cover) -> bool {
@@ -133,7 +146,9 @@ impl Batch {
         }
         let request_id = request_id(owner, &self.covers);
         // Once an object is whole, nothing is asked of it any more.
-        self.covers.iter_mut().filter(|cover| cover.whole).for_each(|cover| cover.etag = None);
+        for cover in self.covers.iter_mut().filter(|cover| cover.whole) {
+            (cover.etag, cover.grouping) = (None, None);
+        }
         let pending = Pending { request_id, records: self.records, covers: self.covers };
         Sealed { pending, pieces: self.pieces, newest: self.newest }
     }
@@ -141,7 +156,7 @@ impl Batch {
 
 fn request_id(owner: &str, covers: &[Cover]) -> String {
     let mut name = owner.as_bytes().to_vec();
-    for Cover { bucket, key, from, to, etag, .. } in covers {
+    for Cover { bucket, key, from, to, etag, grouping, .. } in covers {
         name.extend_from_slice(bucket.as_deref().unwrap_or_default().as_bytes());
         // A NUL cannot be in an owner's name and ends a key without doubt: keys are told apart by position too.
         name.push(0);
@@ -149,6 +164,7 @@ fn request_id(owner: &str, covers: &[Cover]) -> String {
         name.extend_from_slice(&from.to_be_bytes());
         name.extend_from_slice(&to.to_be_bytes());
         name.extend_from_slice(etag.as_deref().unwrap_or_default().as_bytes());
+        name.extend(grouping.iter().flat_map(|grouping| grouping.to_be_bytes()));
     }
     Uuid::new_v5(&NAMESPACE, &name).to_string()
 }
@@ -159,8 +175,6 @@ mod tests {
 
     use super::*;
 
-    use crate::layout::name::Day;
-
     const BYTES: usize = 1024;
 
     fn batch() -> Batch {
@@ -169,7 +183,11 @@ mod tests {
 
     fn cursor(key: &str, from: u64) -> Cursor {
         let last_modified = Timestamp::UNIX_EPOCH;
-        Cursor::new(None, Object { key: key.to_owned(), body_bytes: 1, last_modified, etag: None }, from)
+        Cursor::new(
+            None,
+            Object { key: key.to_owned(), body_bytes: 1, last_modified, etag: None },
+            Position { records: from, grouping: None },
+        )
     }
 
     fn block(records: &[&str]) -> Block {
@@ -192,6 +210,7 @@ mod tests {
             to,
             whole,
             etag: None,
+            grouping: None,
         }
     }
 
@@ -246,6 +265,7 @@ mod tests {
                 "logs",
                 &[Cover { etag: Some("another content".to_owned()), ..cover("a", 0, 5, true) }],
             ),
+            request_id("logs", &[Cover { grouping: Some(1), ..cover("a", 0, 5, true) }]),
         ] {
             assert_ne!(same, other);
         }

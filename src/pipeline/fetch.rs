@@ -13,7 +13,7 @@ use flow_log::decode::{Decoder, ObjectError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle};
 
-use crate::contract::{Claim, FetchError, Watch};
+use crate::contract::{Claim, FetchError, Position, Watch};
 use crate::pipeline::batch::Cursor;
 use crate::s3::{Bucket, Content, Object, S3Error};
 
@@ -40,6 +40,8 @@ const INFLATION: u32 = 8;
 #[derive(Clone, Debug)]
 pub struct Opener {
     decoder: Decoder,
+    /// How the decoder groups records.
+    grouping: Option<u64>,
     budget: Arc<Semaphore>,
 }
 
@@ -75,17 +77,27 @@ pub struct Unopened {
 impl Opener {
     /// Opens objects with a decoder.
     pub fn new(decoder: Decoder) -> Self {
-        Self { decoder, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
+        let grouping = decoder.grouping();
+        Self { decoder, grouping, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
     }
 
     /// Opens an object on a task of its own, so that it goes on while a batch is delivered.
     pub async fn open(self, claim: Claim) -> Result<Opened, Box<Unopened>> {
         let (bucket, object, watch) = (claim.bucket.clone(), claim.object.clone(), claim.watch.clone());
-        let task = tokio::spawn(async move { self.open_here(bucket, object, watch.as_deref()).await });
+        let (decoder, grouping) = if claim.from.records == 0 {
+            (self.decoder.clone(), self.grouping)
+        } else {
+            let decoder = self.decoder.going_on(claim.from.grouping);
+            let grouping = decoder.grouping();
+            (decoder, grouping)
+        };
+        let from = Position { grouping, ..claim.from };
+        let task =
+            tokio::spawn(async move { self.open_here(bucket, object, decoder, watch.as_deref()).await });
         let lost = |error: JoinError| Err(FetchError::Internal(error.to_string()));
         match task.await.unwrap_or_else(lost) {
             Ok(Decoding { blocks, decoding, budget }) => {
-                let cursor = Cursor::new(claim.bucket_name(), claim.object.clone(), claim.from);
+                let cursor = Cursor::new(claim.bucket_name(), claim.object.clone(), from);
                 Ok(Opened { claim, cursor, blocks, decoding, _budget: budget })
             }
             Err(error) => Err(Box::new(Unopened { claim, error })),
@@ -96,6 +108,7 @@ impl Opener {
         &self,
         bucket: Bucket,
         object: Object,
+        decoder: Decoder,
         watch: Option<&dyn Watch>,
     ) -> Result<Decoding, FetchError> {
         let body_kib = u32::try_from(object.body_bytes / 1024).unwrap_or(u32::MAX);
@@ -114,7 +127,6 @@ impl Opener {
         }
         let (blocks_in, blocks) = mpsc::channel(HELD_BLOCKS);
         let (full_in, full) = oneshot::channel();
-        let decoder = self.decoder.clone();
         let mut decoding = tokio::task::spawn_blocking(move || {
             let mut full_in = Some(full_in);
             let emit = |block| match blocks_in.try_send(block) {
@@ -142,7 +154,7 @@ impl Opened {
     pub async fn next_block(&mut self) -> Result<Option<Block>, FetchError> {
         if let Some(mut block) = self.blocks.recv().await {
             self.cursor.end = self.cursor.end.max(block.end());
-            block.skip_to(self.claim.from);
+            block.skip_to(self.claim.from.records);
             return Ok(Some(block));
         }
         match self.decoding.take() {

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use flow_log::decode::block::Tally;
+use flow_log::decode::tally::Tally;
 use flow_log::filter::Reason;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -58,6 +58,8 @@ pub struct Metrics {
     pub records_collected: Counter,
     /// Records left out because the user does not want them, by reason.
     pub records_filtered: Family<FilteredBy, Counter>,
+    /// Records merged into others of their object.
+    pub records_merged: Counter,
     /// Records rejected because they cannot be read.
     pub records_rejected: Counter,
     /// Records that say that AWS dropped others.
@@ -106,6 +108,7 @@ impl Metrics {
             records_discarded: Counter::default(),
             records_collected: Counter::default(),
             records_filtered: Family::default(),
+            records_merged: Counter::default(),
             records_rejected: Counter::default(),
             records_skip_data: Counter::default(),
             batches_delivered: Counter::default(),
@@ -209,6 +212,7 @@ impl Metrics {
             "Records left out by a filter, by reason",
             metrics.records_filtered.clone(),
         );
+        own.register("records_merged", "Records merged into others", metrics.records_merged.clone());
         own.register("records_rejected", "Records that cannot be read", metrics.records_rejected.clone());
         own.register(
             "records_skip_data",
@@ -222,6 +226,7 @@ impl Metrics {
     /// Counts the records that were read into a block.
     pub fn records_read(&self, tally: &Tally) {
         self.records_collected.inc_by(tally.read.into());
+        self.records_merged.inc_by(tally.merged.into());
         self.records_rejected.inc_by(tally.rejected.into());
         self.records_skip_data.inc_by(tally.skip_data.into());
         self.objects_followed.inc_by(tally.followed.into());

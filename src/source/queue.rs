@@ -297,11 +297,12 @@ impl Source for Queue {
     fn commit(&self, receipt: Receipt) {
         let mut messages = self.messages();
         for cover in receipt.into_covers() {
+            let end = cover.end();
             let name = Name { bucket: cover.bucket.unwrap_or_default(), key: cover.key };
             if cover.whole {
                 messages.done(&name);
             } else {
-                messages.delivered_to(&name, cover.to);
+                messages.delivered_to(&name, end);
             }
         }
         drop(messages);

@@ -137,6 +137,7 @@ fn the_order_is_from_the_needed_to_the_rare() {
             "exclude_no_data",
             "exclude_networks",
             "exclude_ports",
+            "aggregate",
             "record_format",
             "fields",
             "frequency",

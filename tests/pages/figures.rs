@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aws_flowlogs::platform::metrics::{FlowLog, Metrics, Operation};
-use flow_log::decode::block::Tally;
+use flow_log::decode::tally::Tally;
 use flow_log::filter::Reason;
 
 use crate::page::{quoted, rows, text};

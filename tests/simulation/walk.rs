@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_flowlogs::config::TriggerConfiguration;
-use aws_flowlogs::contract::{Claim, Limits};
+use aws_flowlogs::contract::{Claim, Limits, Position};
 use aws_flowlogs::layout::lane::{Lane, is_flow_log};
 use aws_flowlogs::observe::Observer;
 use aws_flowlogs::pipeline::batch::{Batch, Cursor};
@@ -101,7 +101,7 @@ async fn poll(discovery: &mut Discovery, ledger: &Ledger) -> Vec<String> {
             Batch::new(Limits { records: 1, bytes: 1, record_bytes: None, side_by_side: 1, linger: None });
         while let Some(Claim { object, .. }) = claimed.recv().await {
             found.push(object.key.clone());
-            batch.end(&Cursor::new(None, object, 0));
+            batch.end(&Cursor::new(None, object, Position::default()));
         }
         if !batch.is_empty() {
             ledger.commit(Receipt::for_no_records(&batch.seal("").pending).unwrap());

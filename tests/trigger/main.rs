@@ -20,6 +20,7 @@ mod hang;
 mod kill;
 mod late;
 mod life;
+mod merged;
 mod metrics;
 mod parquet;
 mod poison;

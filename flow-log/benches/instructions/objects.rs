@@ -4,10 +4,13 @@ use std::io::Write as _;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use flow_log::aggregate::Aggregate;
 use flow_log::decode::{Decoder, RecordFormat};
 use flow_log::filter::{Filter, Internal, Networks, Ports};
+use flow_log::record::selection::Selection;
 use support::flowlogs::{Generator, HEADER};
 use support::parquet::Form;
+use support::traffic;
 
 /// An object, and how it is decoded.
 pub(crate) struct Case {
@@ -29,8 +32,19 @@ pub(crate) fn decoder(how: &str) -> Decoder {
         },
         _ => Filter::default(),
     };
-    Decoder::new(RecordFormat::Auto, filter)
+    let format = if how == "fields" { RecordFormat::Json } else { RecordFormat::Auto };
+    let aggregate = match how {
+        "flows" => Aggregate::Flows,
+        "services" => Aggregate::Services,
+        _ => Aggregate::Off,
+    };
+    let fields = if how == "fields" { &FIELDS[..] } else { &[] };
+    let selection = Selection::parse(fields).unwrap();
+    Decoder::new(format, filter).with_aggregate(aggregate).with_fields(selection)
 }
+
+/// Half of those of the default format.
+const FIELDS: [&str; 7] = ["srcaddr", "dstaddr", "dstport", "protocol", "bytes", "start", "action"];
 
 /// All of them, each with this many records: the same bytes every time. `level` is that of gzip.
 pub(crate) fn cases(records: usize, level: Compression) -> Vec<Case> {
@@ -46,6 +60,9 @@ pub(crate) fn cases(records: usize, level: Compression) -> Vec<Case> {
     };
     let (first, second) = text.split_at(text.len() / 2);
     let parquet = support::parquet::file(HEADER, &log.records, &Form::default()).to_vec();
+    let traffic = traffic::records(1, 1_795_305_900, records);
+    let traffic_text = format!("{HEADER}\n{}\n", traffic.join("\n"));
+    let traffic_file = support::parquet::file(HEADER, &traffic, &Form::default()).to_vec();
     let case = |name, object, how| Case { name, object, how };
     vec![
         case("default text, as it stands", gzip(&text), "all"),
@@ -56,7 +73,14 @@ pub(crate) fn cases(records: usize, level: Compression) -> Vec<Case> {
         case("text in another order, as JSON", gzip(&reversed(&text)), "all"),
         case("text that needs escaping, as JSON", gzip(&reversed(&quoted)), "all"),
         case("Parquet, as JSON", parquet.clone(), "all"),
-        case("Parquet, by networks and ports", parquet, "networks and ports"),
+        case("Parquet, by networks and ports", parquet.clone(), "networks and ports"),
+        case("text in another order, some fields", gzip(&reversed(&text)), "fields"),
+        case("Parquet, some fields", parquet, "fields"),
+        case("traffic, as it stands", gzip(&traffic_text), "all"),
+        case("traffic, flows", gzip(&traffic_text), "flows"),
+        case("traffic, services", gzip(&traffic_text), "services"),
+        case("traffic, flows as JSON", gzip(&reversed(&traffic_text)), "flows"),
+        case("traffic as Parquet, services", traffic_file, "services"),
     ]
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::super::filter::Reason;
 use super::super::record::Places;
 use super::super::record::json::Object;
+use super::tally::{Fault, Tally};
 
 /// JSON that makes a block.
 pub const BLOCK_BYTES: usize = 256 * 1024;
@@ -44,55 +45,6 @@ struct Mark {
     json: u32,
     /// How many records were read up to its end, those that do not go out included.
     read: u32,
-}
-
-/// What was read into a block.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    /// Records, those that do not go out included.
-    pub read: u32,
-    /// Records that are left out, in the order of [`Reason::ALL`].
-    pub filtered: [u32; Reason::ALL.len()],
-    /// Records that cannot be read.
-    pub rejected: u32,
-    /// Which line of text, or which row, the first of those is.
-    pub first_rejected: Option<u64>,
-    /// What is wrong with it.
-    pub first_fault: Option<Fault>,
-    /// Records that say that AWS dropped some.
-    pub skip_data: u32,
-    /// Gzip data after which there is something else, which was left out.
-    pub followed: u32,
-    /// Whether the records' fields name no address at all.
-    pub lacks_addresses: bool,
-}
-
-/// What is wrong with a record that cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// It has more or fewer values than its file has fields.
-    Values,
-    /// It has bytes that are no text.
-    NotUtf8,
-    /// It is longer than any record.
-    Long,
-    /// It has a value that AWS cannot have written, or more of them than a record has.
-    Foreign,
-    /// It is longer than the intake takes.
-    TooLongForTheIntake,
-}
-
-impl Fault {
-    /// The fault in a few words, for the log.
-    pub fn cause(self) -> &'static str {
-        match self {
-            Self::Values => "it has more or fewer values than its file has fields",
-            Self::NotUtf8 => "it is not UTF-8",
-            Self::Long => "it is longer than 1 MiB",
-            Self::TooLongForTheIntake => "it is longer than the 250,000 bytes that the intake takes",
-            Self::Foreign => "it has a value that AWS cannot have written, or more than 2 MiB",
-        }
-    }
 }
 
 impl Block {
@@ -307,6 +259,29 @@ impl Filling {
         self.tally.rejected += 1;
         self.tally.first_rejected.get_or_insert(number);
         self.tally.first_fault.get_or_insert(fault);
+    }
+
+    /// A record that is held: it goes out later, alone or with others.
+    pub(crate) fn hold(&mut self) {
+        self.tally.read += 1;
+    }
+
+    /// What was read from this position on was held, and goes out now: says how many records that were.
+    pub(crate) fn rewind(&mut self, from: u64) -> u32 {
+        // Since then nothing was handed on.
+        let held = u32::try_from(self.end().saturating_sub(from)).unwrap_or_default();
+        self.tally.read = self.tally.read.saturating_sub(held);
+        held
+    }
+
+    /// The next record ends after so many others that were read.
+    pub(crate) fn pass(&mut self, records: u32) {
+        self.tally.read += records;
+    }
+
+    /// So many records were merged into others.
+    pub(crate) fn merged(&mut self, records: u32) {
+        self.tally.merged += records;
     }
 
     /// There is something after the gzip data of the object.

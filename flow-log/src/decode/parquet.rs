@@ -14,10 +14,14 @@ use parquet::errors::{ParquetError, Result};
 use self::column::Cells;
 use self::fields::{Naming, named};
 use self::footer::{Footer, Group};
+use self::grouped::Grouped;
 use self::pages::{Budget, Hold, Pages};
-use super::block::{Block, Fault, Filling};
+use self::value::Written;
+use super::block::{Block, Filling};
 use super::spool::Spool;
+use super::tally::Fault;
 use super::{Decoder, ObjectError};
+use crate::aggregate::merging::Merging;
 use crate::record::{Places, Values};
 
 mod calendar;
@@ -26,6 +30,7 @@ mod column;
 mod delta;
 mod fields;
 mod footer;
+mod grouped;
 mod header;
 mod pages;
 mod thrift;
@@ -67,8 +72,8 @@ pub(super) fn decode(
     emit: impl FnMut(Block) -> ControlFlow<()>,
 ) -> std::result::Result<(), ObjectError> {
     let most = BYTES_PER_BYTE.saturating_mul(spool.object_bytes()).saturating_add(SMALL_BYTES);
-    let mut rows =
-        Rows { decoder, block: Filling::default(), emit, bytes_left: most, budget: Budget::new(most) };
+    let budget = Budget::new(most);
+    let mut rows = Rows { decoder, block: Filling::default(), emit, bytes_left: most, budget, grouped: None };
     // The library takes some things for granted in a page. A file of which they are not true is damaged.
     let decoded = catch_unwind(AssertUnwindSafe(|| rows.of_file(spool)));
     let decoded =
@@ -137,6 +142,8 @@ struct Rows<'a, E> {
     /// How many bytes its records may still have.
     bytes_left: u64,
     budget: std::sync::Arc<Budget>,
+    /// What is held, if records are merged.
+    grouped: Option<Grouped>,
 }
 
 impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
@@ -163,7 +170,9 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
                 return Ok(());
             }
         }
-        self.block.end_with(&mut self.emit);
+        if self.release()?.is_continue() {
+            self.block.end_with(&mut self.emit);
+        }
         Ok(())
     }
 
@@ -171,13 +180,17 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
     fn select(&mut self, columns: &mut Vec<Naming>) {
         let places = places(columns);
         self.block.expect_fields(&places);
-        let Decoder { filter, selection, .. } = self.decoder;
+        let Decoder { filter, selection, aggregate, .. } = self.decoder;
         let decisive: Vec<usize> = filter.looks_at(&places).chain(places.log_status).collect();
+        let merging = Merging::of(*aggregate, &places);
         let mut place = 0..;
         columns.retain_mut(|column| {
             column.is_sent = selection.wants(&column.dashed());
-            place.next().is_some_and(|place| decisive.contains(&place)) || column.is_sent
+            let is_decisive = place.next().is_some_and(|place| decisive.contains(&place));
+            // Records are merged that agree in all columns.
+            is_decisive || column.is_sent || merging.is_some()
         });
+        self.grouped = merging.map(|merging| Grouped::new(merging, columns));
     }
 
     fn of_group(&mut self, group: &Group, columns: &[Naming], spool: &Spool) -> Result<ControlFlow<()>> {
@@ -195,8 +208,7 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
             rows -= count;
             cells.iter_mut().try_for_each(|cells| cells.read(count))?;
             for row in 0..count {
-                self.row(row, &cells, columns, &places);
-                if self.block.is_full() && self.emit()?.is_break() {
+                if self.row(row, &cells, columns, &places)?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
             }
@@ -205,29 +217,51 @@ impl<E: FnMut(Block) -> ControlFlow<()>> Rows<'_, E> {
     }
 
     fn emit(&mut self) -> Result<ControlFlow<()>> {
-        let left = self.bytes_left.checked_sub(self.block.bytes() as u64);
+        self.spend(self.block.bytes())?;
+        Ok((self.emit)(self.block.finish()))
+    }
+
+    /// Counts bytes of records, of which there may be so many.
+    fn spend(&mut self, bytes: usize) -> Result<()> {
+        let left = self.bytes_left.checked_sub(bytes as u64);
         self.bytes_left = left.ok_or_else(|| {
             ParquetError::General(
                 "its records are more than a thousand times as large as the object".to_owned(),
             )
         })?;
-        Ok((self.emit)(self.block.finish()))
+        Ok(())
     }
 
-    fn row(&mut self, row: usize, cells: &[Box<dyn Cells>], columns: &[Naming], places: &Places) {
-        if !self.decoder.wants(&mut self.block, places, &Row { cells, row }) {
-            return;
+    fn row(
+        &mut self,
+        row: usize,
+        cells: &[Box<dyn Cells>],
+        columns: &[Naming],
+        places: &Places,
+    ) -> Result<ControlFlow<()>> {
+        let values = Row { cells, row };
+        if self.decoder.wants(&mut self.block, places, &values) {
+            let written = match &mut self.grouped {
+                Some(grouped) => grouped.write_key(&values),
+                None => self.write(&values, columns),
+            };
+            if let Err(NotWritable) = written {
+                self.block.reject(self.block.end() + 1, Fault::Foreign);
+            } else if self.grouped.is_some() && self.hold(&values, columns)?.is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
-        let mut sent = cells.iter().zip(columns).filter(|(_, column)| column.is_sent);
-        let written = self.block.push_object(|object| {
+        if self.block.is_full() { self.hand_on() } else { Ok(ControlFlow::Continue(())) }
+    }
+
+    fn write(&mut self, row: &Row<'_>, columns: &[Naming]) -> Written {
+        let mut sent = row.cells.iter().zip(columns).filter(|(_, column)| column.is_sent);
+        self.block.push_object(|object| {
             sent.try_for_each(|(cells, _)| {
-                cells.write(row, object)?;
+                cells.write(row.row, object)?;
                 if object.bytes() > RECORD_BYTES { Err(NotWritable) } else { Ok(()) }
             })
-        });
-        if let Err(NotWritable) = written {
-            self.block.reject(self.block.end() + 1, Fault::Foreign);
-        }
+        })
     }
 }
 

@@ -22,6 +22,18 @@ impl Address {
         address.map_or(Self::Other, Self::from)
     }
 
+    /// The first number of what looks like an IPv4 address.
+    #[inline]
+    pub(super) fn first_of(value: &[u8]) -> Option<u8> {
+        let (first, rest) = part(value)?;
+        u8::try_from(first).ok().filter(|_| rest.starts_with(b"."))
+    }
+
+    /// Whether private IPv4 addresses have this as their first number.
+    pub(super) fn is_near(first: u8) -> bool {
+        matches!(first, 10 | 100 | 127 | 169 | 172 | 192)
+    }
+
     /// Whether it is one that the internet does not route: RFC 1918, RFC 4193 (unique local), RFC 6598 (shared),
     /// link-local and loopback.
     pub(super) fn is_private(self) -> bool {
@@ -128,10 +140,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn private_addresses_begin_with_few_numbers() {
+        for address in (0..=u16::MAX).map(|start| u32::from(start) << 16) {
+            let [first, ..] = address.to_be_bytes();
+            assert!(!Address::V4(address).is_private() || Address::is_near(first), "{first}");
+        }
+    }
+
     proptest! {
         #[test]
         fn an_address_is_what_the_standard_library_takes_for_one(
-            text in "[0-9]{1,4}(\\.[0-9]{0,3}){2,4}|(25[0-9]|[1-9]?[0-9])(\\.(25[0-9]|[1-9]?[0-9])){3}|[0-9a-f:.]{0,12}",
+            text in "0?[0-9]{1,2}(\\.0?[0-9]{1,2}){3}|[0-9]{1,4}(\\.[0-9]{0,3}){2,4}|(25[0-9]|[1-9]?[0-9])(\\.(25[0-9]|[1-9]?[0-9])){3}|[0-9a-f:.]{0,12}",
         ) {
             let expected = text.parse::<IpAddr>().map_or(Address::Other, Address::from);
             prop_assert_eq!(Address::of(text.as_bytes()), expected);

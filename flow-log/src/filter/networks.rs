@@ -32,6 +32,8 @@ struct Tables {
     /// The entries as they were given.
     entries: Vec<String>,
     nodes: Vec<[u32; BRANCHES]>,
+    /// For each first number of an IPv4 address whether a network has such addresses.
+    near: [bool; 256],
     /// For each class of sources, a bit for each class of destinations.
     left_out: Vec<Vec<u64>>,
 }
@@ -71,6 +73,12 @@ impl Networks {
         self.0.is_none()
     }
 
+    /// Whether a network has IPv4 addresses whose first number is this.
+    pub(super) fn are_near(&self, first: u8) -> bool {
+        let near = self.0.as_ref().map(|tables| tables.near.get(usize::from(first)));
+        near.flatten().is_some_and(|is_near| *is_near)
+    }
+
     /// Whether traffic between any of these sources and any of these destinations is left out.
     pub(super) fn leave_out(
         &self,
@@ -81,10 +89,14 @@ impl Networks {
         let class = |end: Option<Address>| end.map_or(NONE, |address| tables.class(address));
         let ([source, packet_source], [destination, packet_destination]) = (sources, destinations);
         let (source, destination) = (class(source), class(destination));
-        let (packet_source, packet_destination) = (class(packet_source), class(packet_destination));
-        [source, packet_source].into_iter().any(|source| {
-            tables.leave_out(source, destination) || tables.leave_out(source, packet_destination)
-        })
+        if tables.leave_out(source, destination) {
+            return true;
+        }
+        let packet = (class(packet_source), class(packet_destination));
+        packet != (NONE, NONE)
+            && [(source, packet.1), (packet.0, destination), packet]
+                .into_iter()
+                .any(|(source, destination)| tables.leave_out(source, destination))
     }
 }
 
@@ -192,7 +204,13 @@ impl Tables {
                 }
             }
         }
-        Self { entries, nodes, left_out }
+        let mut near = [false; 256];
+        for network in networks.iter().filter(|network| network.root == V4) {
+            let [first, ..] = network.bits.to_be_bytes();
+            let others = u8::MAX.checked_shr(network.prefix_bits).unwrap_or_default();
+            near.get_mut(usize::from(first)..=usize::from(first | others)).unwrap_or_default().fill(true);
+        }
+        Self { entries, nodes, near, left_out }
     }
 
     #[inline]

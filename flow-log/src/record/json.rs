@@ -1,6 +1,8 @@
 //! A record as a compact JSON object, written as what stands for it in a batch: a JSON string that holds JSON. What must
 //! be escaped is escaped for both at once, straight into the batch's bytes.
 
+use std::io::Write as _;
+
 use super::fields::Kind;
 
 /// A field's name as a key.
@@ -19,6 +21,11 @@ impl Key {
         json.extend_from_slice(b"\\\":");
         Self { json, kind }
     }
+
+    /// How many bytes it is written in.
+    pub fn bytes(&self) -> usize {
+        self.json.len()
+    }
 }
 
 /// A record that is being written.
@@ -34,6 +41,12 @@ impl<'a> Object<'a> {
     pub fn begin(out: &'a mut Vec<u8>) -> Self {
         let start = out.len();
         out.extend_from_slice(b"\"{");
+        Self { out, start }
+    }
+
+    /// A part of a record at the end of `out`: values, each with its key before it and a comma after it.
+    pub fn part(out: &'a mut Vec<u8>) -> Self {
+        let start = out.len();
         Self { out, start }
     }
 
@@ -63,11 +76,19 @@ impl<'a> Object<'a> {
         self.out.extend_from_slice(b"\\\",");
     }
 
-    /// A number as it stands. It is of a field that is on no list.
-    pub fn number(&mut self, key: &Key, digits: &str) {
+    /// A value that was written before, or the digits of a number.
+    pub fn written(&mut self, key: &Key, json: &[u8]) {
         self.out.extend_from_slice(&key.json);
-        self.out.extend_from_slice(digits.as_bytes());
+        self.out.extend_from_slice(json);
         self.out.push(b',');
+    }
+
+    /// For how many flows it stands, if it is not one; after its values, if there are any.
+    pub fn flows(&mut self, count: u32) {
+        if count > 1 && !self.is_empty() {
+            // Writing into a vector cannot fail.
+            let _ = write!(self.out, "\\\"flow_count\\\":{count},");
+        }
     }
 
     /// How many bytes were written.

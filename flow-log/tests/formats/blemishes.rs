@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use flow_log::decode::block::{Fault, Tally};
+use flow_log::decode::tally::{Fault, Tally};
 use flow_log::decode::{Decoder, ObjectError, RecordFormat};
 use flow_log::filter::Filter;
 use support::flowlogs::{HEADER, gzip};

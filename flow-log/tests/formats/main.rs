@@ -15,9 +15,11 @@ use flow_log::decode::{Decoder, ObjectError, RecordFormat};
 use flow_log::filter::Filter;
 use support::flowlogs::gzip;
 
+mod aggregate;
 mod any_fields;
 mod blemishes;
 mod columns;
+mod grouping_model;
 mod mistakes;
 mod parquet;
 mod records;

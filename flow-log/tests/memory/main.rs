@@ -16,6 +16,7 @@ use flow_log::decode::{Decoder, ObjectError};
 
 #[path = "../../../fuzz/counting.rs"]
 mod counting;
+mod groups;
 #[path = "../../../fuzz/maker.rs"]
 mod maker;
 

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
-use crate::contract::{Cover, Pending};
+use crate::contract::{Cover, Pending, Position};
 use crate::layout::fingerprint::Fingerprint;
 use crate::layout::name::Day;
 use crate::layout::place::Place;
@@ -70,8 +70,13 @@ pub struct Checkpoint {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Partial {
-    /// So many records of the content that this ETag tells.
-    Of { records: u64, etag: String },
+    /// So many records of the content that this ETag tells, grouped in this way.
+    Of {
+        records: u64,
+        etag: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        grouping: Option<u64>,
+    },
     /// So many records of whatever there was.
     Records(u64),
 }
@@ -186,12 +191,12 @@ impl Checkpoint {
         }
     }
 
-    fn cover(&mut self, Cover { key, day, to, whole, etag, .. }: &Cover) {
+    fn cover(&mut self, Cover { key, day, to, whole, etag, grouping, .. }: &Cover) {
         if *whole {
             self.done(key, *day);
         } else {
             let partial = match etag.clone() {
-                Some(etag) => Partial::Of { records: *to, etag },
+                Some(etag) => Partial::Of { records: *to, etag, grouping: *grouping },
                 None => Partial::Records(*to),
             };
             self.partial.insert(key.clone(), partial);
@@ -286,12 +291,16 @@ impl Checkpoint {
         self.floors.keys().map(String::as_str)
     }
 
-    /// How many records of an object were delivered already: none of one that was replaced since.
-    pub fn position(&self, object: &Object) -> u64 {
+    /// How far an object was delivered already: not at all if it was replaced since.
+    pub fn position(&self, object: &Object) -> Position {
         match self.partial.get(&object.key) {
-            Some(Partial::Of { etag, .. }) if object.etag.as_ref().is_some_and(|now| now != etag) => 0,
-            Some(Partial::Of { records, .. } | Partial::Records(records)) => *records,
-            None => 0,
+            Some(Partial::Of { etag, records, grouping })
+                if object.etag.as_ref().is_none_or(|now| now == etag) =>
+            {
+                Position { records: *records, grouping: *grouping }
+            }
+            Some(Partial::Records(records)) => Position { records: *records, grouping: None },
+            _ => Position::default(),
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::contract::Position;
 use crate::layout::fingerprint::Fingerprint;
 use crate::sqs::Message;
 
@@ -32,8 +33,8 @@ pub struct Messages {
     held: HashMap<String, Held>,
     objects: HashMap<Name, Wanted>,
     delivered: Delivered,
-    /// How many records were delivered of objects of which a batch ended in the middle, and of which content.
-    partial: HashMap<Name, (Option<String>, u64)>,
+    /// How far objects were delivered of which a batch ended in the middle, and of which content.
+    partial: HashMap<Name, (Option<String>, Position)>,
     /// The handles of messages that are to be deleted.
     deletable: Vec<String>,
     /// How many messages were settled when somebody else may have had them already.
@@ -78,14 +79,14 @@ impl Messages {
     }
 
     /// A message came that was `asked` for then, and is nobody else's for `visibility`. Gives those of its objects that nobody
-    /// works on yet, each with the number of its records that were delivered.
+    /// works on yet, each with how far it was delivered.
     pub fn took(
         &mut self,
         Message { id, handle, receives, .. }: &Message,
         asked: Instant,
         visibility: Duration,
         objects: Vec<(Name, Option<String>)>,
-    ) -> Vec<(Name, u64)> {
+    ) -> Vec<(Name, Position)> {
         self.left(handle);
         let (due, until) = (Some(asked + visibility / 2), asked + visibility);
         if let Some(held) = self.held.get_mut(id) {
@@ -110,7 +111,7 @@ impl Messages {
                 }
                 None => {
                     let partial = self.partial.get(&name).filter(|(known, _)| *known == etag);
-                    let position = partial.map_or(0, |(_, position)| *position);
+                    let position = partial.map(|(_, position)| *position).unwrap_or_default();
                     let (messages, receives) = (vec![id.clone()], *receives);
                     self.objects.insert(name.clone(), Wanted { etag, messages, receives });
                     held.left += 1;
@@ -122,8 +123,8 @@ impl Messages {
         wanted
     }
 
-    /// Records of an object up to this one were delivered.
-    pub fn delivered_to(&mut self, name: &Name, position: u64) {
+    /// An object was delivered up to here.
+    pub fn delivered_to(&mut self, name: &Name, position: Position) {
         if let Some(wanted) = self.objects.get(name) {
             if self.partial.len() >= PARTIAL {
                 self.partial.clear();

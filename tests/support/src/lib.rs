@@ -5,6 +5,7 @@
 //! - [`platform`]: the platform's callback, secrets and logs
 //! - [`intake`]: where events end up
 //! - [`flowlogs`]: keys and contents as AWS writes them
+//! - [`traffic`]: the flow logs of a VPC on an ordinary day
 //! - [`parquet`]: the same contents as Parquet
 //! - [`parser`]: what the intake makes of an event
 //! - [`module`]: the real binary as a process
@@ -50,6 +51,7 @@ pub mod s3;
 pub mod script;
 pub mod silent;
 pub mod sizing;
+pub mod traffic;
 pub mod usage;
 mod wire;
 

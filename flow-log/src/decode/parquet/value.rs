@@ -178,7 +178,7 @@ impl Form {
         let sign = if value < 0 { "-" } else { "" };
         let text = format!("{sign}{whole}.{fraction}");
         match self.role {
-            Role::Unknown if digits.len() <= EXACT_DIGITS => object.number(&self.key, &text),
+            Role::Unknown if digits.len() <= EXACT_DIGITS => object.written(&self.key, text.as_bytes()),
             Role::Text | Role::Unknown => object.text(&self.key, &text, true),
             _ => return Err(NotWritable),
         }

@@ -6,13 +6,18 @@ use std::ops::ControlFlow;
 
 use memchr::memmem;
 
-use super::super::block::{Fault, Filling};
+use super::super::block::Filling;
 use super::super::lines::{Line, lines};
+use super::super::tally::Fault;
 use super::super::{Decoder, Emit, ObjectError, RecordFormat};
 use super::values::LineValues;
+use crate::aggregate::Groups;
+use crate::aggregate::merging::Merging;
 use crate::filter::Reason;
 use crate::record::parsed::{self, Beginning};
 use crate::record::{Layout, present};
+
+mod grouped;
 
 /// Turns whole lines into records.
 pub(super) struct Records<'a> {
@@ -28,6 +33,9 @@ pub(super) struct Records<'a> {
     status: Status,
     judge: Judge,
     block: Filling,
+    /// Where the layout has what is merged, if anything is.
+    merging: Option<Merging>,
+    groups: Groups,
     /// How many lines were read.
     number: u64,
     /// Room for where the values of a line end.
@@ -106,6 +114,8 @@ impl<'a> Records<'a> {
             status: Status::Nowhere,
             judge: Judge { beginning: Beginning::NONE, is_strict: false },
             block: Filling::default(),
+            merging: None,
+            groups: Groups::default(),
             number: 0,
             ends: Vec::new(),
         }
@@ -125,10 +135,10 @@ impl<'a> Records<'a> {
             if is_plain && known.values == self.plain_values && self.is_usual(line) {
                 self.number += 1;
                 self.usual_line(line);
-            } else {
-                self.line(line, known)?;
+            } else if self.line(line, known, emit)?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
-            if self.block.is_full() && emit(self.block.finish()).is_break() {
+            if self.block.is_full() && self.hand_on(emit).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }
@@ -166,7 +176,9 @@ impl<'a> Records<'a> {
         if self.layout.is_none() && self.position() > 0 {
             return Err(ObjectError::NotUtf8);
         }
-        self.block.end_with(emit);
+        if self.release(emit).is_continue() {
+            self.block.end_with(emit);
+        }
         Ok(())
     }
 
@@ -193,7 +205,8 @@ impl<'a> Records<'a> {
     }
 
     /// The lines that follow have this layout.
-    fn learn(&mut self, mut layout: Layout) {
+    fn learn(&mut self, mut layout: Layout, emit: Emit<'_>) -> ControlFlow<()> {
+        self.release(emit)?;
         layout.select(&self.decoder.selection);
         self.form = match self.decoder.format {
             RecordFormat::Raw => Form::Line,
@@ -206,55 +219,58 @@ impl<'a> Records<'a> {
             Some(place) if place + 1 == layout.keys.len() => Status::Last,
             Some(_) => Status::Elsewhere,
         };
-        self.plain_values = if self.form == Form::Json { 0 } else { layout.keys.len() };
+        self.merging = Merging::of(self.decoder.aggregate, &layout.places);
+        let is_plain = self.form != Form::Json && self.merging.is_none();
+        self.plain_values = if is_plain { layout.keys.len() } else { 0 };
         self.looked_at = self.decoder.filter.looks_at(&layout.places).max().map_or(0, |last| last + 1);
         self.ends = vec![0; layout.keys.len()];
         self.judge.beginning = Beginning::NONE;
         self.usual = Beginning::NONE;
         self.layout = Some(layout);
+        ControlFlow::Continue(())
     }
 
     /// A line of bytes that are no text. It may be a header with a byte that is wrong, or the first record of a text without
     /// one; else, where nothing is known yet, the whole is no text.
-    fn not_text(&mut self, line: &[u8]) -> Result<(), ObjectError> {
+    fn not_text(&mut self, line: &[u8], emit: Emit<'_>) -> Result<ControlFlow<()>, ObjectError> {
         if let Some(header) = Layout::of_damaged_header(line) {
-            self.learn(header);
-        } else if self.layout.is_some() || line.first().is_some_and(u8::is_ascii_digit) {
-            self.block.reject(self.number, Fault::NotUtf8);
-        } else {
+            return Ok(self.learn(header, emit));
+        }
+        if self.layout.is_none() && !line.first().is_some_and(u8::is_ascii_digit) {
             return Err(ObjectError::NotUtf8);
         }
-        Ok(())
+        self.block.reject(self.number, Fault::NotUtf8);
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn line(&mut self, line: &[u8], mut known: Known) -> Result<(), ObjectError> {
+    fn line(
+        &mut self,
+        line: &[u8],
+        mut known: Known,
+        emit: Emit<'_>,
+    ) -> Result<ControlFlow<()>, ObjectError> {
         self.number += 1;
-        let Ok(line) = std::str::from_utf8(line) else { return self.not_text(line) };
+        let Ok(line) = std::str::from_utf8(line) else { return self.not_text(line, emit) };
         let line = line.strip_prefix('\u{feff}').unwrap_or(line);
         let line = line.strip_suffix('\r').unwrap_or(line);
         if line.is_empty() {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         if let Some(header) = Layout::of_header(line, self.layout.is_none()) {
-            self.learn(header);
-            return Ok(());
+            return Ok(self.learn(header, emit));
         }
         if self.layout.is_none()
             && let Some(default) = Layout::of_record(line.trim_ascii_end())
         {
-            self.learn(default);
+            // Nothing is held that could be handed on.
+            let _ = self.learn(default, &mut *emit);
         }
         let Some(fields) = self.layout.as_ref().map(|layout| layout.keys.len()) else {
             return Err(ObjectError::NotFlowLog);
         };
-        if self.form == Form::Line && known.values != fields {
-            push(&mut self.block, line, known);
-            return Ok(());
-        }
         let trimmed = line.trim_ascii_end();
         if self.form == Form::Line || trimmed.len() == line.len() && known.values == fields {
-            self.record(line, known);
-            return Ok(());
+            return Ok(self.record(line, known, emit));
         }
         // The line as it would be without spaces where none belong.
         let mut mended = trimmed.to_owned();
@@ -263,26 +279,45 @@ impl<'a> Records<'a> {
         }
         known = Known { values: mended.split(' ').count(), is_plain: false };
         if known.values == fields {
-            self.record(&mended, known);
-        } else {
-            self.block.reject(self.number, Fault::Values);
+            return Ok(self.record(&mended, known, emit));
         }
-        Ok(())
+        self.block.reject(self.number, Fault::Values);
+        Ok(ControlFlow::Continue(()))
     }
 
-    /// A record with a value for each field.
-    fn record(&mut self, line: &str, known: Known) {
-        let is_known = self.is_known(line.as_bytes());
-        if is_known && self.plain_values > 0 && self.looked_at == 0 {
-            return push(&mut self.block, line, known);
+    /// A record with a value for each field, or a line that goes out whatever it is.
+    fn record(&mut self, line: &str, known: Known, emit: Emit<'_>) -> ControlFlow<()> {
+        if self.looked_at == 0 && self.plain_values == known.values && self.is_known(line.as_bytes()) {
+            push(&mut self.block, line, known);
+            return ControlFlow::Continue(());
         }
-        let Self { decoder, layout: Some(layout), form, status, usual, judge, block, ends, .. } = self else {
+        let has_room = self.merging.is_none() || self.groups.have_room(line.len());
+        if !has_room {
+            self.release(emit)?;
+        }
+        let Self { decoder, layout: Some(layout), block, ends, .. } = self else {
+            return ControlFlow::Continue(());
+        };
+        let is_whole = known.values == layout.keys.len();
+        let values = LineValues::find(line.as_bytes(), ends);
+        if is_whole && !decoder.wants(block, &layout.places, &values) {
+            return ControlFlow::Continue(());
+        }
+        if self.merging.is_some() && self.groups.have_room(line.len()) {
+            self.hold(line, known);
+        } else {
+            self.write(line, known, 1);
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Writes a record, or several that were merged into one, where its values end is known.
+    fn write(&mut self, line: &str, known: Known, flows: u32) {
+        let is_known = self.is_known(line.as_bytes());
+        let Self { layout: Some(layout), form, status, usual, judge, block, ends, .. } = self else {
             return;
         };
-        let values = LineValues::find(line.as_bytes(), ends);
-        if !decoder.wants(block, &layout.places, &values) {
-            return;
-        }
+        let values = LineValues::found(line.as_bytes(), ends);
         let text = |place| line.get(values.range(place)?);
         let goes_as_line = match form {
             Form::Line => true,
@@ -306,6 +341,7 @@ impl<'a> Records<'a> {
                     object.text(key, value, known.is_plain);
                 }
             }
+            object.flows(flows);
             Ok::<_, std::convert::Infallible>(())
         });
     }

@@ -34,6 +34,11 @@ impl<'a> LineValues<'a> {
         Self { line, ends }
     }
 
+    /// The values of a line whose ends were found before.
+    pub(super) fn found(line: &'a [u8], ends: &'a [usize]) -> Self {
+        Self { line, ends }
+    }
+
     /// Where a value is in the line.
     pub(super) fn range(&self, place: usize) -> Option<Range<usize>> {
         let start = if place == 0 { 0 } else { self.ends.get(place - 1)? + 1 };
