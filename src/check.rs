@@ -2,7 +2,7 @@
 //! a connector up, and says for each step whether it works and what to do if not. No event is sent, nothing is left behind.
 //!
 //! It takes 3 minutes at most, and in a bucket of any size 100 calls to list, one to find the region, and what it takes
-//! to read five objects at most: two calls, and one for each 2 MiB of an object.
+//! to read five objects at most: three calls, and one for each 2 MiB of an object.
 
 use serde_json::{Map, Value};
 
@@ -10,12 +10,13 @@ use self::account::Account;
 use self::node::{Node, Reads};
 use self::queue::Found;
 use self::report::{Needs, Report};
+use self::savings::Standing;
 use crate::config::TriggerConfiguration;
 use crate::config::queue::QueueConfiguration;
 use crate::platform::callback::{Callback, CallbackError};
 use crate::platform::metrics::{Metrics, Operation};
 use crate::platform::values::{ValueError, Values};
-use crate::s3::Bucket;
+use crate::s3::{Bucket, Object};
 use crate::shutdown::{Shutdown, Stopped};
 use crate::source::queue::buckets::Buckets;
 
@@ -29,6 +30,7 @@ mod platform;
 mod queue;
 pub(crate) mod report;
 mod sample;
+mod savings;
 mod survey;
 mod volume;
 
@@ -46,24 +48,32 @@ pub enum CheckError {
     Value(#[from] ValueError),
 }
 
-/// Makes the check, with the values of a trigger or a connector, and prints the report on stdout: as text, or as JSON.
-pub async fn run(values: &Values, is_json: bool, shutdown: &Shutdown) -> Result<(), CheckError> {
-    let failed = shutdown.race(walk(values, is_json)).await??;
+/// Makes the check, with the values of a trigger or a connector, and prints the report on stdout: as text, or as JSON. `show` says
+/// how many records are shown as they would be sent.
+pub async fn run(values: &Values, is_json: bool, show: usize, shutdown: &Shutdown) -> Result<(), CheckError> {
+    let failed = shutdown.race(walk(values, is_json, show)).await??;
     if failed.is_empty() { Ok(()) } else { Err(CheckError::Failed(failed)) }
 }
 
-async fn walk(values: &Values, is_json: bool) -> Result<Vec<&'static str>, ValueError> {
+async fn walk(values: &Values, is_json: bool, show: usize) -> Result<Vec<&'static str>, ValueError> {
     let mut report = Report::new(is_json);
     let (metrics, _) = Metrics::new();
 
     let platform = account::platform(values);
     let Known { account, node, kind } = know(&mut report, values, platform.as_ref()).await;
     let (account, node) = (have(&account), have(&node));
-    match node.map(|node| &node.reads) {
-        Ok(Reads::Queue(queue)) => walk_queue(&mut report, account, queue, &metrics).await,
-        Ok(Reads::Listing(listing)) => walk_bucket(&mut report, account, Ok(listing), &metrics).await,
-        Err(missing) => walk_bucket(&mut report, account, Err(missing), &metrics).await,
-    }
+    let (records, standing) = match node.map(|node| &node.reads) {
+        Ok(Reads::Queue(queue)) => {
+            (Ok(&queue.records), walk_queue(&mut report, account, queue, &metrics).await)
+        }
+        Ok(Reads::Listing(listing)) => {
+            (Ok(&listing.records), walk_bucket(&mut report, account, Ok(listing), &metrics).await)
+        }
+        Err(missing) => (Err(missing), walk_bucket(&mut report, account, Err(missing), &metrics).await),
+    };
+    let decode = async |(records, standing)| savings::savings(records, standing, show).await;
+    let first = report.step("savings", both(records, standing), decode).await;
+    report.show(first.unwrap_or_default());
 
     report.step("storage", Ok(()), async |()| platform::storage(values, node.ok()).await).await.ok();
     if kind == node::CONNECTOR {
@@ -104,13 +114,13 @@ pub(crate) async fn know(
     Known { account: keys.and(account), node, kind }
 }
 
-/// The steps from the queue to the objects that it announces.
+/// The steps from the queue to the objects that it announces; gives one of these.
 async fn walk_queue(
     report: &mut Report,
     account: Needs<&Account>,
     configuration: &QueueConfiguration,
     metrics: &Metrics,
-) {
+) -> Needs<Vec<Standing>> {
     let found =
         report.step("queue", account, async |account| queue::queue(account, configuration).await).await;
     let place = both(account, have(&found));
@@ -125,16 +135,21 @@ async fn walk_queue(
         notification::notification(configuration, found, announced, buckets).await
     };
     report.step("notification", both(have(&found), have(&buckets)), look).await.ok();
-    report.step("get", object, async |(bucket, object)| bucket::get(&bucket, object).await).await.ok();
+    let standing = object.clone();
+    let get = async |(bucket, object): (Bucket, Object)| bucket::get(&bucket, object).await;
+    report.step("get", object, get).await?;
+    // The size is known of what S3 announces or may be asked for.
+    let standing = standing.into_iter().filter(|(_, object)| object.body_bytes > 1);
+    Ok(standing.map(|(bucket, object)| Standing { bucket, object, per_day: None }).collect())
 }
 
-/// The steps from the bucket to the records in it.
+/// The steps from the bucket to the records in it; gives objects that stand for all.
 async fn walk_bucket(
     report: &mut Report,
     account: Needs<&Account>,
     listing: Needs<&TriggerConfiguration>,
     metrics: &Metrics,
-) {
+) -> Needs<Vec<Standing>> {
     let bucket = match (account, listing) {
         (Ok(account), Ok(listing)) => Ok(Bucket::new(&account.aws, listing, metrics.clone())),
         (Err(missing), _) | (_, Err(missing)) => Err(missing),
@@ -163,11 +178,9 @@ async fn walk_bucket(
             volume::flow_logs(bucket, listing, survey, decoded).await
         })
         .await;
-    let samples = sample.and(have(&samples));
-    report
-        .step("volume", both(survey, samples), async |(survey, samples)| volume::volume(survey, samples))
-        .await
-        .ok();
+    let samples = both(survey, sample.and(have(&samples)));
+    report.step("volume", samples, async |(survey, samples)| volume::volume(survey, samples)).await?;
+    both(bucket, samples).map(|(bucket, (survey, samples))| volume::standing(bucket, survey, samples))
 }
 
 /// How many calls were made to S3, by operation.

@@ -60,6 +60,9 @@ enum Command {
         /// Print the report as JSON
         #[arg(long)]
         json: bool,
+        /// Show this many records as they would be sent
+        #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+        show: usize,
     },
     /// Deliver what the bucket holds of a range of time, or what a dead-letter queue names, with the configuration of a trigger
     /// or connector; says how far it is, and ends
@@ -178,7 +181,7 @@ async fn run(
         Command::CollectQueuedFlowlogs => queued::run_connector(values, logs, shutdown).await?,
         Command::PushEvents => action::run(values, &logs, shutdown).await?,
         Command::ValidateModuleConfiguration => validate::run(values, &logs, shutdown).await?,
-        Command::Check { json } => check::run(values, *json, shutdown).await?,
+        Command::Check { json, show } => check::run(values, *json, *show, shutdown).await?,
         Command::Backfill(request) => backfill::run(values, request, shutdown).await?,
         Command::Health | Command::Manifests { .. } => {}
     }

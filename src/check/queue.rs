@@ -82,7 +82,7 @@ pub(super) async fn message(
             ));
         }
     };
-    let Some(Announced { bucket, region, key, .. }) = announced
+    let Some(Announced { bucket, region, key, body_bytes, .. }) = announced
         .into_iter()
         .find(|one| one.event == Event::Readable && wants(&configuration.prefix, &one.key))
     else {
@@ -95,7 +95,8 @@ pub(super) async fn message(
     match bucket.look(&key).await {
         Ok(Some(object)) => Ok((Told::ok(found).with("key", key), (bucket, object))),
         _ => {
-            let object = Object { key, body_bytes: 1, last_modified: jiff::Timestamp::now(), etag: None };
+            let body_bytes = body_bytes.unwrap_or(1);
+            let object = Object { key, body_bytes, last_modified: jiff::Timestamp::now(), etag: None };
             Ok((Told::ok(found).with("key", object.key.as_str()), (bucket, object)))
         }
     }

@@ -35,6 +35,9 @@ pub(crate) struct Told {
     found: String,
     /// What to do about it.
     advice: Option<String>,
+    /// More of it, a line each. Machines have it as details.
+    #[serde(skip)]
+    lines: Vec<String>,
     /// The same as what was found, for machines.
     details: Box<Map<String, Value>>,
 }
@@ -48,7 +51,8 @@ pub(crate) type Needs<T> = Result<T, &'static str>;
 impl Told {
     /// All is well.
     pub(crate) fn ok(found: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Ok, found: found.into(), advice: None, details: Box::default() }
+        let (advice, lines, details) = (None, Vec::new(), Box::default());
+        Self { outcome: Outcome::Ok, found: found.into(), advice, lines, details }
     }
 
     /// It works, but there is something to do.
@@ -72,6 +76,12 @@ impl Told {
         self
     }
 
+    /// Adds a line below what was found.
+    pub(crate) fn line(mut self, line: String) -> Self {
+        self.lines.push(line);
+        self
+    }
+
     /// Makes it a warning, for a reason that is told after what was found.
     pub(crate) fn but(mut self, what: impl AsRef<str>, advice: impl Into<String>) -> Self {
         self.outcome = Outcome::Warning;
@@ -91,12 +101,13 @@ pub(crate) struct Report {
     is_json: bool,
     began: Instant,
     steps: Vec<(&'static str, Told)>,
+    shown: Vec<String>,
 }
 
 impl Report {
     /// An empty report. Steps are printed as they end, unless it is to be one piece of JSON.
     pub(crate) fn new(is_json: bool) -> Self {
-        Self { is_json, began: Instant::now(), steps: Vec::new() }
+        Self { is_json, began: Instant::now(), steps: Vec::new(), shown: Vec::new() }
     }
 
     /// Makes a step with what it needs, and tells how it ended.
@@ -139,11 +150,19 @@ impl Report {
                 Outcome::Skipped => "skipped",
             };
             print(&format!("{outcome:<8} {name:<10} {}\n", in_one_line(&told.found)));
+            for line in &told.lines {
+                print(&format!("{:>19} {}\n", "", in_one_line(line)));
+            }
             if let Some(advice) = &told.advice {
                 print(&format!("{:>19} → {}\n", "", in_one_line(advice)));
             }
         }
         self.steps.push((name, told));
+    }
+
+    /// Records to show at its end.
+    pub(crate) fn show(&mut self, records: Vec<String>) {
+        self.shown = records;
     }
 
     /// Ends the report: `calls` were made to S3. Gives the names of the steps that failed.
@@ -164,7 +183,9 @@ impl Report {
             });
             let steps: Vec<Value> = steps.collect();
             let is_ok = failed.is_empty();
-            let report = json!({"ok": is_ok, "steps": steps, "s3_calls": calls, "took_ms": took_ms});
+            let report = json!({
+                "ok": is_ok, "steps": steps, "shown": self.shown, "s3_calls": calls, "took_ms": took_ms,
+            });
             print(&format!("{report:#}\n"));
         } else {
             let told = |names: Vec<&str>, what: &str| match names.as_slice() {
@@ -178,6 +199,12 @@ impl Report {
             let seconds = took_ms as f64 / 1000.0;
             let (failed, warnings) =
                 (told(failed.clone(), "failed"), told(named(Outcome::Warning), "look at"));
+            if !self.shown.is_empty() {
+                print("\nAs they would be sent:\n");
+            }
+            for record in &self.shown {
+                print(&format!("{}\n", in_one_line(record)));
+            }
             print(&format!("\n{verdict}{failed}{warnings} ({seconds:.1} s; calls to S3: {calls})\n"));
         }
         failed

@@ -88,7 +88,7 @@ impl Sampler {
 }
 
 /// The events in the JSON strings of a block, each of which has a comma after it.
-fn events(json: &Bytes) -> Vec<String> {
+pub(super) fn events(json: &Bytes) -> Vec<String> {
     let strings = json.strip_suffix(b",").unwrap_or(json);
     serde_json::from_slice(&[b"[", strings, b"]"].concat()).unwrap_or_default()
 }

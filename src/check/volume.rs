@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::format::{OBJECT_BYTES, undecodable};
 use super::report::{Step, Told, counted};
 use super::sample::{Sample, Sampler};
+use super::savings::Standing;
 use super::survey::Survey;
 use crate::config::TriggerConfiguration;
 use crate::s3::{Bucket, Object};
@@ -79,30 +80,17 @@ pub(super) async fn flow_logs(
 
 /// Estimates what the flow logs will send.
 pub(super) fn volume(survey: &Survey, samples: &Samples) -> Step<()> {
-    let mut all = Sample::default();
-    for sample in samples.values() {
-        all.stored_bytes += sample.stored_bytes;
-        all.records += sample.records;
-        all.events += sample.events;
-        all.event_bytes += sample.event_bytes;
-    }
-    if all.stored_bytes == 0 || survey.logs.is_empty() {
+    let times = times_an_hour(survey, samples);
+    if times.is_empty() {
         return Err(Told::skipped("nothing was decoded"));
     }
-    // Folders that the limit of calls left out are taken to be like those that were listed.
-    let scale = if survey.looked > 0 { survey.lanes as f64 / survey.looked as f64 } else { 1.0 };
-    let per_hour = |part: fn(&Sample) -> u64| {
-        let of_each = survey.logs.iter().map(|(name, log)| {
-            // A flow log of which nothing was decoded is taken to be like the others.
-            let sample = samples.get(name).unwrap_or(&all);
-            log.bytes_per_hour() * part(sample) as f64 / sample.stored_bytes as f64
-        });
-        of_each.sum::<f64>() * scale
+    let per_hour = |part: fn(&Sample) -> u64| -> f64 {
+        times.iter().filter_map(|(name, times)| Some(part(samples.get(*name)?) as f64 * times)).sum()
     };
     let records_per_hour = per_hour(|sample| sample.records);
     let events_per_hour = per_hour(|sample| sample.events);
     let gb_per_day = per_hour(|sample| sample.event_bytes) * 24.0 / 1e9;
-    let filtered = if all.events < all.records {
+    let filtered = if samples.values().any(|sample| sample.events < sample.records) {
         format!(", of which {} go out", rounded(events_per_hour))
     } else {
         String::new()
@@ -122,6 +110,33 @@ pub(super) fn volume(survey: &Survey, samples: &Samples) -> Step<()> {
     let told = Told::ok(found).with("records_per_hour", records_per_hour.round());
     let told = told.with("events_per_hour", events_per_hour.round()).with("intake_gb_per_day", gb_per_day);
     Ok((told.with("objects", objects).with("decoded", samples.len()), ()))
+}
+
+/// How many objects like the one that was decoded of a flow log are written in an hour, those of the flow logs and folders
+/// included that it stands for.
+fn times_an_hour<'a>(survey: &Survey, samples: &'a Samples) -> BTreeMap<&'a str, f64> {
+    // Folders that the limit of calls left out are taken to be like those that were listed.
+    let scale = if survey.looked > 0 { survey.lanes as f64 / survey.looked as f64 } else { 1.0 };
+    let stored: u64 = samples.values().map(|sample| sample.stored_bytes).sum();
+    // Flow logs of which nothing was decoded are taken to be like all others together.
+    let others = survey.logs.iter().filter(|(name, _)| !samples.contains_key(*name));
+    let others: f64 = others.map(|(_, log)| log.bytes_per_hour()).sum();
+    let decoded = samples.iter().filter(|(_, sample)| sample.stored_bytes > 0);
+    let times = decoded.filter_map(|(name, sample)| {
+        let own = survey.logs.get(name)?.bytes_per_hour() / sample.stored_bytes as f64;
+        Some((name.as_str(), (own + others / stored as f64) * scale))
+    });
+    times.collect()
+}
+
+/// The objects that were decoded, and what they stand for.
+pub(super) fn standing(bucket: &Bucket, survey: &Survey, samples: &Samples) -> Vec<Standing> {
+    let times = times_an_hour(survey, samples).into_iter();
+    let standing = times.filter_map(|(name, times)| {
+        let object = survey.logs.get(name)?.newest.clone();
+        Some(Standing { bucket: bucket.clone(), object, per_day: Some(times * 24.0) })
+    });
+    standing.collect()
 }
 
 /// What a flow log's name says.
@@ -162,7 +177,7 @@ impl Log {
 }
 
 /// A number in two or three digits and a word.
-fn rounded(number: f64) -> String {
+pub(super) fn rounded(number: f64) -> String {
     match number {
         1e9.. => format!("{:.1} billion", number / 1e9),
         1e6.. => format!("{:.1} million", number / 1e6),
@@ -172,7 +187,7 @@ fn rounded(number: f64) -> String {
 }
 
 /// Gigabytes in words.
-fn size(gb: f64) -> String {
+pub(super) fn size(gb: f64) -> String {
     match gb {
         1.0.. => format!("{gb:.1} GB"),
         0.001.. => format!("{gb:.3} GB"),

@@ -6,10 +6,11 @@ use support::parquet::{self, Form};
 use support::portal::{LOGIN_PAGE, Portal};
 use support::s3::{Operation, Rule, Trouble};
 
+use crate::savings::saved;
 use crate::world::{BUCKET, World};
 
 /// The steps that read the bucket, in their order.
-pub(crate) const READING: [&str; 6] = ["list", "newest", "get", "format", "flow logs", "volume"];
+pub(crate) const READING: [&str; 7] = ["list", "newest", "get", "format", "flow logs", "volume", "savings"];
 
 #[tokio::test]
 async fn where_all_is_well_every_step_says_what_was_found() {
@@ -40,12 +41,25 @@ async fn where_all_is_well_every_step_says_what_was_found() {
     let gb = details["intake_gb_per_day"].as_f64().unwrap();
     let event_bytes = gb * 1e9 / 24.0 / records;
     assert!((80.0..140.0).contains(&event_bytes), "{event_bytes} bytes of an event");
+    // What each option would save, in numbers that fit those of the volume.
+    let savings = &checked.step("savings")["details"];
+    let a_day = savings["records"].as_f64().unwrap();
+    assert!(savings["per"] == "day" && (a_day - records * 24.0).abs() < 24.0, "{savings:#}");
+    assert_eq!(saved(&checked, "all", "as configured"), (0.0, 0.0));
+    let (rejected, no_data) =
+        (saved(&checked, "actions", "[\"REJECT\"]"), saved(&checked, "exclude_no_data", "true"));
+    assert!(no_data.0 > 0.0 && rejected.0 > 50.0, "{savings:#}");
     // What is left out is not in the estimate.
     world.argument("actions", serde_json::json!(["REJECT"]));
     world.argument("exclude_no_data", true);
-    let details = world.check().await.step("volume")["details"].clone();
-    assert!(details["events_per_hour"].as_f64().unwrap() < records / 4.0, "{details}");
+    let checked = world.check().await;
+    let details = checked.step("volume")["details"].clone();
+    let events = details["events_per_hour"].as_f64().unwrap();
+    assert!(events < records / 4.0, "{details}");
     assert!(details["intake_gb_per_day"].as_f64().unwrap() < gb / 4.0, "{details}");
+    let savings = checked.step("savings")["details"]["saved"].as_array().unwrap().last().unwrap().clone();
+    let left = a_day - savings["records"].as_f64().unwrap();
+    assert!((left - 24.0 * events).abs() < 30.0, "{savings} {events}");
 }
 
 #[tokio::test]
@@ -369,7 +383,7 @@ async fn a_bucket_with_many_flow_logs_takes_a_hundred_calls_to_list_at_most() {
     let count = |operation| requests.iter().filter(|request| request.operation == operation).count();
     // The check was made twice, as text and as JSON.
     assert_eq!(count(Operation::List), 2 * 100);
-    assert!(count(Operation::Get) <= 2 * 6, "{}", count(Operation::Get));
+    assert!(count(Operation::Get) <= 2 * 11, "{}", count(Operation::Get));
     checked.is("list", "ok", &["at least", "in 60 of at least 78 folders"]);
     checked.is("volume", "ok", &["at least"]);
     assert_eq!(checked.step("list")["details"]["is_complete"], false);

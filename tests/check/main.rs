@@ -13,4 +13,5 @@ mod health;
 mod platform;
 mod queue;
 mod role;
+mod savings;
 mod world;

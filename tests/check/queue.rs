@@ -50,6 +50,8 @@ async fn a_queue_that_works_is_told_with_what_is_in_it_and_its_messages_stay() {
     checked.is("queue", "ok", &["1 message waiting"]);
     checked.is("message", "ok", &[&key, BUCKET]);
     checked.is("get", "ok", &["bytes read"]);
+    checked.is("savings", "ok", &["of 10 records (", "1 object decoded"]);
+    assert_eq!(checked.step("savings")["details"]["per"], "object");
     assert_eq!((queues.bodies(QUEUE).len(), queues.in_flight(QUEUE)), (1, 0));
     // The trigger's, too.
     let trigger = world.module().value("trigger_configuration", json!({ "queue_name": QUEUE }));
