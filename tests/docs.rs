@@ -25,11 +25,12 @@ fn text(name: &str) -> String {
 }
 
 /// Every page that a reader is led to.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "GUARANTEES.md",
     "docs/user.md",
+    "docs/pay-less.md",
     "docs/operator.md",
     "docs/check.md",
     "docs/backfill.md",

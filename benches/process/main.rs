@@ -14,6 +14,7 @@
 
 mod action;
 mod measure;
+mod options;
 mod queue;
 mod table;
 mod trigger;
@@ -33,6 +34,9 @@ async fn main() {
     }
     if is_wanted("formats") {
         trigger::formats(&mut table, rest).await;
+    }
+    if is_wanted("options") {
+        options::options(&mut table, rest).await;
     }
     if is_wanted("queue") {
         queue::messages(&mut table).await;

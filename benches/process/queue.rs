@@ -8,7 +8,7 @@ use support::s3::Operation;
 
 use crate::measure::median;
 use crate::table::Table;
-use crate::world::{Flow, PATIENCE, World, deliver};
+use crate::world::{Flow, PATIENCE, Setting, World, deliver};
 
 const ROUNDS: usize = 5;
 const MESSAGES: usize = 20_000;
@@ -45,8 +45,8 @@ pub async fn messages(table: &mut Table) {
     for (replicas, name) in [(1, "one replica"), (3, "three replicas")] {
         let mut delivered = Vec::new();
         for _ in 0..ROUNDS {
-            let flow = Flow::Queued { replicas };
-            delivered.push(deliver(&vec![object.clone(); MESSAGES], flow, Duration::ZERO).await);
+            let setting = Setting::of(Flow::Queued { replicas });
+            delivered.push(deliver(&vec![object.clone(); MESSAGES], &setting).await);
         }
         assert!(delivered.iter().all(|delivered| delivered.records == MESSAGES * RECORDS));
         let rates = delivered.iter().map(|delivered| MESSAGES as f64 / delivered.wall_seconds * 60.0);

@@ -14,7 +14,7 @@ use support::s3::Operation;
 use crate::action;
 use crate::measure::{decompress, median, usage};
 use crate::table::Table;
-use crate::world::{Delivered, Flow, PATIENCE, World, deliver};
+use crate::world::{Delivered, Flow, PATIENCE, Setting, World, deliver};
 
 const GIB: usize = 1 << 30;
 const ROUNDS: usize = 5;
@@ -22,6 +22,8 @@ const OBJECTS: usize = 40;
 const RECORDS: usize = 50_000;
 /// How long an intake on the internet takes for an answer.
 const ANSWER: Duration = Duration::from_millis(200);
+/// How long the platform takes for an event.
+const PLATFORM_ANSWER: Duration = Duration::from_millis(50);
 
 /// Memory and time up to the first look into the bucket; gives the memory, in MiB.
 pub async fn at_rest(table: &mut Table) -> f64 {
@@ -55,21 +57,26 @@ pub async fn backlog(table: &mut Table, rest_mib: f64) {
     let tools: [&[&str]; 3] = [&["gzip", "-dc"], &["libdeflate-gunzip", "-c"], &["igzip", "-dc"]];
     let mut tool_seconds = tools.map(|_| Vec::new());
     let connector = |compress| Flow::Connector { compress };
-    let flows = [
-        ("trigger", Flow::Trigger, Duration::ZERO),
-        ("connector", connector(false), Duration::ZERO),
-        ("connector, `compress`", connector(true), Duration::ZERO),
-        ("connector, answers after 200 ms", connector(false), ANSWER),
-        ("connector of a queue", Flow::Queued { replicas: 1 }, Duration::ZERO),
-        ("three connectors of a queue", Flow::Queued { replicas: 3 }, Duration::ZERO),
+    let slow = |flow, answer| Setting { answer, ..Setting::of(flow) };
+    let settings = [
+        ("trigger", Setting::of(Flow::Trigger)),
+        (
+            "trigger, storage on disk, platform answers after 50 ms",
+            Setting { is_on_disk: true, ..slow(Flow::Trigger, PLATFORM_ANSWER) },
+        ),
+        ("connector", Setting::of(connector(false))),
+        ("connector, `compress`", Setting::of(connector(true))),
+        ("connector, answers after 200 ms", slow(connector(false), ANSWER)),
+        ("connector of a queue", Setting::of(Flow::Queued { replicas: 1 })),
+        ("three connectors of a queue", Setting::of(Flow::Queued { replicas: 3 })),
     ];
-    let mut delivered = flows.map(|_| Vec::new());
+    let mut delivered = settings.each_ref().map(|_| Vec::new());
     for _ in 0..ROUNDS {
         for (tool, seconds) in tools.iter().zip(&mut tool_seconds) {
             seconds.extend(decompress(tool, &files));
         }
-        for ((_, flow, answer), delivered) in flows.iter().zip(&mut delivered) {
-            delivered.push(deliver(&objects, *flow, *answer).await);
+        for ((_, setting), delivered) in settings.iter().zip(&mut delivered) {
+            delivered.push(deliver(&objects, setting).await);
         }
     }
     let gzip_seconds = median(tool_seconds[0].clone());
@@ -79,7 +86,7 @@ pub async fn backlog(table: &mut Table, rest_mib: f64) {
             if seconds.is_empty() { "not installed".to_owned() } else { format!("{:.2} s", median(seconds)) };
         table.row(&format!("{what}, `{}`", tool.join(" ")), &figure);
     }
-    for ((name, ..), delivered) in flows.iter().zip(&delivered) {
+    for ((name, _), delivered) in settings.iter().zip(&delivered) {
         assert!(delivered.iter().all(|delivered| delivered.records == OBJECTS * RECORDS));
         let of = |figure: fn(&Delivered) -> f64| median(delivered.iter().map(figure).collect());
         let (cpu, peak) =
@@ -143,13 +150,13 @@ pub async fn formats(table: &mut Table, rest_mib: f64) {
     ] {
         let mut rates = Vec::new();
         for _ in 0..ROUNDS {
-            let delivered = deliver(&vec![usual.clone(); 20], Flow::Trigger, Duration::ZERO).await;
+            let delivered = deliver(&vec![usual.clone(); 20], &Setting::of(Flow::Trigger)).await;
             #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
             rates.push(delivered.records as f64 / delivered.usage.cpu_seconds / 1e6);
         }
         table.row(&format!("{name}, trigger"), &format!("{:.2} million records per s", median(rates)));
         let mib = large.len() / 1024 / 1024;
-        let peak = deliver(&[large], Flow::Trigger, Duration::ZERO).await.usage.peak_mib;
+        let peak = deliver(&[large], &Setting::of(Flow::Trigger)).await.usage.peak_mib;
         let over = peak - rest_mib;
         let figure = format!("{peak:.0} MiB, {over:.0} MiB over rest");
         table.row(&format!("{name}, one object of {mib} MiB, peak memory"), &figure);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use support::flowlogs::FlowLog;
 use support::intake::Intake;
 use support::module::{Module, Process};
-use support::platform::{Platform, Setup};
+use support::platform::{Endpoint, Platform, Setup};
 use support::s3::{Control, Operation, Server};
 use support::script::Fault;
 use support::{eventually, free_port};
@@ -33,6 +33,25 @@ pub enum Flow {
     },
 }
 
+/// How objects are delivered.
+#[derive(Clone)]
+pub struct Setting {
+    pub flow: Flow,
+    /// What the user sets beside.
+    pub arguments: Value,
+    /// How long the intake, or the platform, takes for an answer.
+    pub answer: Duration,
+    /// Whether the storage is on a disk, not in memory.
+    pub is_on_disk: bool,
+}
+
+impl Setting {
+    /// Nothing is set, all answer at once, and the storage is in memory.
+    pub fn of(flow: Flow) -> Self {
+        Self { flow, arguments: json!({}), answer: Duration::ZERO, is_on_disk: false }
+    }
+}
+
 /// What surrounds the binary.
 pub struct World {
     server: Server,
@@ -43,14 +62,18 @@ pub struct World {
 
 impl World {
     pub async fn new() -> Self {
+        Self::with_storage(false).await
+    }
+
+    async fn with_storage(is_on_disk: bool) -> Self {
         let server = Server::start("AKIAIOSFODNN7EXAMPLE", SECRET).await;
         let s3 = server.control();
         s3.create_bucket(LOGS);
         s3.queues().create(LOGS, Duration::from_secs(30));
         s3.announce(LOGS, LOGS);
-        // In memory where that is possible: what a file system costs depends on the file system, and what the stand-in
-        // for the platform copies there would be written to disk beside the trigger.
-        let storage = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        // What the stand-in for the platform copies on a disk is written beside the trigger.
+        let storage = if is_on_disk { tempfile::tempdir_in(".") } else { tempfile::tempdir_in("/dev/shm") };
+        let storage = storage.or_else(|_| tempfile::tempdir()).unwrap();
         let secrets = json!({ "aws_secret_access_key": SECRET });
         let setup =
             Setup { runs_in: storage.path().parent().unwrap().to_owned(), ..Setup::new(storage.path()) };
@@ -75,13 +98,17 @@ impl World {
     }
 
     pub fn start(&self, flow: Flow) -> Process {
+        self.start_with(flow, &json!({}))
+    }
+
+    fn start_with(&self, flow: Flow, more: &Value) -> Process {
         let bucket = json!({"bucket_name": LOGS, "start_from": "beginning"});
         let with_intake = |mut arguments: Value| {
             arguments["intake_key"] = self.intake.key().into();
             arguments["intake_server"] = self.intake.server().into();
             arguments
         };
-        let (command, value, arguments) = match flow {
+        let (command, value, mut arguments) = match flow {
             Flow::Trigger => ("fetch_flowlogs", "trigger_configuration", bucket),
             Flow::Connector { compress } => {
                 let mut arguments = with_intake(bucket);
@@ -93,6 +120,9 @@ impl World {
                 ("collect_queued_flowlogs", "connector_configuration", arguments)
             }
         };
+        for (name, value) in more.as_object().into_iter().flatten() {
+            arguments[name] = value.clone();
+        }
         let account = json!({"aws_access_key": "AKIAIOSFODNN7EXAMPLE", "aws_secret_access_key": "", "aws_region_name": "eu-west-3"});
         Module::new(binary(), command)
             .value(value, arguments)
@@ -133,11 +163,13 @@ pub struct Delivered {
     pub calls: usize,
 }
 
-/// Delivers objects to an intake, or a platform, which answers after some time.
-pub async fn deliver(objects: &[Bytes], flow: Flow, answer: Duration) -> Delivered {
-    let world = World::new().await;
+/// Delivers objects.
+pub async fn deliver(objects: &[Bytes], setting: &Setting) -> Delivered {
+    let Setting { flow, ref arguments, answer, is_on_disk } = *setting;
+    let world = World::with_storage(is_on_disk).await;
     if !answer.is_zero() {
         world.intake.script().always(Fault::Delay(answer));
+        world.platform.script(Endpoint::Events).always(Fault::Delay(answer));
     }
     let put_all = || objects.iter().enumerate().for_each(|(number, object)| world.put(number, object));
     let (began, mut processes);
@@ -150,7 +182,7 @@ pub async fn deliver(objects: &[Bytes], flow: Flow, answer: Duration) -> Deliver
     } else {
         put_all();
         began = Instant::now();
-        processes = vec![world.start(flow)];
+        processes = vec![world.start_with(flow, arguments)];
         let stderr = processes[0].stderr();
         assert!(stderr.wait_for("poll ended", PATIENCE).await, "{}", stderr.text());
     }

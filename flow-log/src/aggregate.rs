@@ -8,11 +8,9 @@
 //!
 //! Windows depend on nothing but the object and how it is decoded: the same object gives the same groups again.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher as _, RandomState};
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher as _};
 use std::ops::ControlFlow;
-
-use hashbrown::HashTable;
 
 use self::merging::{Slice, Value};
 use super::decode::block::Filling;
@@ -44,15 +42,24 @@ const PORTS: usize = 10_000;
 /// A longer record is not held: few of them would fill a window.
 const HELD_BYTES: usize = 16 * 1024;
 
+/// 48 bits of a hash, which is the same in every process: so are the groups.
+type KeyHash = [u8; 6];
+
+fn hash_of(key: &[u8]) -> KeyHash {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(key);
+    let [a, b, c, d, e, f, ..] = hasher.finish().to_le_bytes();
+    [a, b, c, d, e, f]
+}
+
 /// The groups of a window.
 #[derive(Default)]
 pub(crate) struct Groups {
     /// The keys of the groups, one after the other.
     keys: Vec<u8>,
     groups: Vec<Group>,
-    /// The groups by the hashes of their keys.
-    by_key: HashTable<u16>,
-    hasher: RandomState,
+    /// The groups by hashes of their keys. Of keys with the same hash, which hardly occur, the last one is found.
+    by_key: HashMap<KeyHash, u16>,
     /// The groups' client's ports but the first of each.
     ports: HashSet<(u16, u16)>,
     /// The position at which the window begins.
@@ -86,6 +93,7 @@ impl Groups {
         if self.keys.capacity() == 0 {
             self.keys.reserve_exact(KEY_BYTES);
             self.groups.reserve_exact(GROUPS);
+            self.by_key.reserve(GROUPS);
         }
         &mut self.keys
     }
@@ -104,8 +112,8 @@ impl Groups {
         };
         let start = self.start_of(self.groups.len());
         let key = self.keys.get(start..).unwrap_or_default();
-        let hash = self.hasher.hash_one(key);
-        let number = self.by_key.find(hash, |number| self.key_of(usize::from(*number)) == key).copied();
+        let hash = hash_of(key);
+        let number = self.by_key.get(&hash).copied().filter(|number| self.key_of((*number).into()) == key);
         let group = number.and_then(|number| self.groups.get_mut(usize::from(number)));
         if let (Some(number), Some(group)) = (number, group)
             && group.merge(&slice)
@@ -115,16 +123,9 @@ impl Groups {
             group.flows += u32::from(group.other_port(&slice).is_some_and(is_new));
             return;
         }
+        // Of two with the same key, the first one is full.
         let new = self.begin(Some(slice), is_plain);
-        match self.by_key.find_mut(hash, |other| Some(*other) == number) {
-            // That one is full.
-            Some(place) => *place = new,
-            None => {
-                let Self { by_key, groups, keys, hasher, .. } = self;
-                let hash_of = |number: &u16| hasher.hash_one(key_of(groups, keys, usize::from(*number)));
-                by_key.insert_unique(hash, new, hash_of);
-            }
-        }
+        self.by_key.insert(hash, new);
     }
 
     /// Begins a group with the key that was written.
@@ -164,21 +165,13 @@ impl Groups {
     }
 
     fn key_of(&self, number: usize) -> &[u8] {
-        key_of(&self.groups, &self.keys, number)
+        let range = self.groups.get(number).map(|group| self.start_of(number)..group.key_end);
+        range.and_then(|range| self.keys.get(range)).unwrap_or_default()
     }
 
     fn start_of(&self, number: usize) -> usize {
-        start_of(&self.groups, number)
+        number.checked_sub(1).and_then(|before| self.groups.get(before)).map_or(0, |group| group.key_end)
     }
-}
-
-fn start_of(groups: &[Group], number: usize) -> usize {
-    number.checked_sub(1).and_then(|before| groups.get(before)).map_or(0, |group| group.key_end)
-}
-
-fn key_of<'a>(groups: &[Group], keys: &'a [u8], number: usize) -> &'a [u8] {
-    let range = groups.get(number).map(|group| start_of(groups, number)..group.key_end);
-    range.and_then(|range| keys.get(range)).unwrap_or_default()
 }
 
 impl Group {

@@ -15,6 +15,7 @@ mod commands;
 mod figures;
 mod messages;
 mod page;
+mod pay_less;
 mod policies;
 mod policy;
 mod sizing;

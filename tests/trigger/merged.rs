@@ -69,6 +69,7 @@ fn put(world: &mut World, records: &[String]) {
     world.s3.put(BUCKET, &object.key, gzip(format!("{HEADER}\n{}\n", records.join("\n"))));
 }
 
+/// Guarantee 16: Records that are merged come to the same packets and bytes.
 #[tokio::test]
 async fn the_slices_of_a_flow_go_out_as_one_record_and_are_counted() {
     let records = traffic::records(1, START_S, 4_000);
@@ -163,6 +164,7 @@ async fn arrives_in_part(records: &[String], merges: [&str; 4]) -> Vec<String> {
     world.platform.records()
 }
 
+/// Guarantee 16: Records that are merged come to the same packets and bytes.
 #[tokio::test]
 async fn an_object_that_is_delivered_in_part_comes_to_the_same_sums() {
     let records = traffic::records(2, START_S, 12_000);
@@ -173,6 +175,7 @@ async fn an_object_that_is_delivered_in_part_comes_to_the_same_sums() {
     }
 }
 
+/// Guarantee 16: Records that are merged come to the same packets and bytes.
 #[tokio::test]
 async fn nothing_is_lost_of_an_object_that_was_begun_under_another_configuration() {
     let records = traffic::records(3, START_S, 12_000);

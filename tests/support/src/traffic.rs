@@ -1,9 +1,10 @@
 //! The flow logs of a VPC on an ordinary day, as Nitro instances write them: a record for each minute, direction and interface.
 //! The same seed gives the same content.
 //!
-//! Browsers reach a load balancer, which reaches the application behind it and looks after its health; the application keeps
-//! connections to a database, asks for names, and calls services on the internet; strangers try ports. Unlike those of
-//! [`Generator`](crate::flowlogs::Generator), many records are alike in all but a few values.
+//! Browsers reach a load balancer, each with several connections; it reaches the application and looks after its health; the
+//! application keeps connections to a database, asks for names, and calls some services on the internet; strangers try ports, and
+//! so does something inside. Unlike those of [`Generator`](crate::flowlogs::Generator), many records are alike in all but a few
+//! values.
 
 use fastrand::Rng;
 
@@ -20,7 +21,12 @@ enum End {
     Application,
     Database,
     Resolver,
-    Internet,
+    /// People with browsers.
+    Browser,
+    /// Services that the application calls.
+    Service,
+    /// Anybody.
+    Stranger,
 }
 
 /// A kind of flow.
@@ -41,24 +47,25 @@ const fn kind(per_mille: u32, client: End, server: End, protocol: u8, port: u16,
     Kind { per_mille, client, server, protocol, port: Some(port), seconds, is_accepted: true }
 }
 
-const KINDS: [Kind; 8] = [
-    kind(240, End::Internet, End::Balancer, 6, 443, 90),
+const KINDS: [Kind; 9] = [
+    kind(240, End::Browser, End::Balancer, 6, 443, 90),
     kind(230, End::Balancer, End::Application, 6, 8080, 60),
     // Health checks.
     kind(80, End::Balancer, End::Application, 6, 8081, 1),
     kind(60, End::Application, End::Database, 6, 5432, OBJECT_S),
     kind(220, End::Application, End::Resolver, 17, 53, 1),
-    kind(20, End::Application, End::Internet, 17, 123, 1),
-    kind(100, End::Application, End::Internet, 6, 443, 30),
+    kind(20, End::Application, End::Service, 17, 123, 1),
+    kind(100, End::Application, End::Service, 6, 443, 30),
     Kind {
-        per_mille: 50,
-        client: End::Internet,
+        per_mille: 45,
+        client: End::Stranger,
         server: End::Application,
         protocol: 6,
         port: None,
         seconds: 1,
         is_accepted: false,
     },
+    Kind { is_accepted: false, ..kind(5, End::Application, End::Database, 6, 22, 1) },
 ];
 
 /// The records of an object that begins at `start_s`, as lines of the default format: this many.
@@ -81,7 +88,9 @@ fn host(end: End, random: &mut Rng) -> (String, Option<String>) {
         End::Application => (2, 60),
         End::Database => (3, 2),
         End::Resolver => return ("10.0.0.2".to_owned(), None),
-        End::Internet => {
+        End::Browser => return (format!("81.2.{}.{}", random.u8(0..2), random.u8(1..255)), None),
+        End::Service => return (format!("52.94.7.{}", random.u8(1..30)), None),
+        End::Stranger => {
             let address = [random.u8(11..100), random.u8(..), random.u8(..), random.u8(1..255)];
             return (std::net::Ipv4Addr::from(address).to_string(), None);
         }
