@@ -3,13 +3,18 @@
 
 use std::io::Write as _;
 
+use self::plain::AT_ONCE;
 use super::fields::Kind;
+
+mod plain;
 
 /// A field's name as a key.
 #[derive(Clone, Debug)]
 pub struct Key {
     /// `\"name\":`
     json: Vec<u8>,
+    /// The same, and the quote that text begins with, with zeros after it; none of a longer one.
+    quoted: Option<[u8; AT_ONCE]>,
     kind: Kind,
 }
 
@@ -19,7 +24,10 @@ impl Key {
         let mut json = b"\\\"".to_vec();
         escape_twice(&name.replace('-', "_"), &mut json);
         json.extend_from_slice(b"\\\":");
-        Self { json, kind }
+        let mut quoted = [0; AT_ONCE];
+        let bytes = [json.as_slice(), b"\\\""].concat();
+        quoted.iter_mut().zip(&bytes).for_each(|(to, from)| *to = *from);
+        Self { quoted: (bytes.len() <= AT_ONCE).then_some(quoted), json, kind }
     }
 
     /// How many bytes it is written in.

@@ -334,11 +334,13 @@ impl<'a> Records<'a> {
             return push(block, line, known);
         }
         let Ok(()) = block.push_object(|object| {
-            for (place, key) in layout.keys.iter().enumerate() {
-                if let Some(key) = key
-                    && let Some(value) = text(place).and_then(present)
-                {
-                    object.text(key, value, known.is_plain);
+            if !known.is_plain || !object.plain_line(&layout.keys, line.as_bytes(), ends) {
+                for (place, key) in layout.keys.iter().enumerate() {
+                    if let Some(key) = key
+                        && let Some(value) = text(place).and_then(present)
+                    {
+                        object.text(key, value, known.is_plain);
+                    }
                 }
             }
             object.flows(flows);
