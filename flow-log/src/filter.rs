@@ -134,11 +134,13 @@ impl Filter {
                 (places.sources, places.destinations);
             let sources = [address(source), address(packet_source)];
             let destinations = [address(destination), address(packet_destination)];
-            if by_internal && are_private(sources) && are_private(destinations) {
-                return Some(Reason::InternalTraffic);
-            }
-            if self.networks.leave_out(sources, destinations) {
-                return Some(Reason::Network);
+            if sources.into_iter().chain(destinations).flatten().any(|address| address != Address::Other) {
+                if by_internal && are_private(sources) && are_private(destinations) {
+                    return Some(Reason::InternalTraffic);
+                }
+                if self.networks.leave_out(sources, destinations) {
+                    return Some(Reason::Network);
+                }
             }
         }
         if !self.ports.is_empty() {

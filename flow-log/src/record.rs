@@ -116,13 +116,14 @@ impl Places {
 }
 
 /// The value that stands for itself: none, if there is nothing or the dash that AWS writes for nothing.
+#[inline]
 pub fn present<T: AsRef<[u8]> + ?Sized>(value: &T) -> Option<&T> {
-    let bytes = value.as_ref();
-    (!bytes.is_empty() && bytes != b"-").then_some(value)
+    (!matches!(value.as_ref(), [] | [b'-'])).then_some(value)
 }
 
 /// The whole number that digits stand for, written as JSON has it. No more than eighteen digits: the intake's parser takes no
 /// more for sure.
+#[inline]
 pub fn number(digits: &[u8]) -> Option<u64> {
     let is_written_so = (1..=18).contains(&digits.len()) && (digits.len() == 1 || !digits.starts_with(b"0"));
     if !is_written_so {

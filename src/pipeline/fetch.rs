@@ -33,6 +33,9 @@ const BUDGET_KIB: u32 = OBJECT_KIB + PART_KIB + BLOCKS_KIB;
 const OBJECT_KIB: u32 = BLOCKS_KIB + 4 * PART_KIB;
 /// What the blocks of an object hold at most.
 const BLOCKS_KIB: u32 = 8 * 1024;
+/// Objects whose records are merged at a time: what is held of them takes up to 8 MiB each. Each of them ends, or is handed on
+/// when it is full, so that the others come to their turn.
+const MERGED: usize = 2;
 /// Flow logs shrink to a third to a tenth under gzip.
 const INFLATION: u32 = 8;
 
@@ -43,6 +46,7 @@ pub struct Opener {
     /// How the decoder groups records.
     grouping: Option<u64>,
     budget: Arc<Semaphore>,
+    merging: Arc<Semaphore>,
 }
 
 /// An object whose records can be taken.
@@ -78,7 +82,8 @@ impl Opener {
     /// Opens objects with a decoder.
     pub fn new(decoder: Decoder) -> Self {
         let grouping = decoder.grouping();
-        Self { decoder, grouping, budget: Arc::new(Semaphore::new(BUDGET_KIB as usize)) }
+        let budget = Arc::new(Semaphore::new(BUDGET_KIB as usize));
+        Self { decoder, grouping, budget, merging: Arc::new(Semaphore::new(MERGED)) }
     }
 
     /// Opens an object on a task of its own, so that it goes on while a batch is delivered.
@@ -125,9 +130,12 @@ impl Opener {
         if let Some(watch) = watch {
             watch.decodes().await.map_err(|_| FetchError::Internal("the process ends".to_owned()))?;
         }
+        let merges = decoder.grouping().is_some();
+        let merging = if merges { Arc::clone(&self.merging).acquire_owned().await.ok() } else { None };
         let (blocks_in, blocks) = mpsc::channel(HELD_BLOCKS);
         let (full_in, full) = oneshot::channel();
         let mut decoding = tokio::task::spawn_blocking(move || {
+            let _merging = merging;
             let mut full_in = Some(full_in);
             let emit = |block| match blocks_in.try_send(block) {
                 Ok(()) => ControlFlow::Continue(()),

@@ -136,7 +136,7 @@ async fn flows_of_a_service_go_out_as_one_record_that_says_how_many_they_are() {
 /// of it, and goes on with another value for `aggregate` each time.
 async fn arrives_in_part(records: &[String], merges: [&str; 4]) -> Vec<String> {
     let mut world = World::new().await;
-    world.argument("start_from", "beginning").argument("chunk_size", 300);
+    world.argument("start_from", "beginning").argument("chunk_size", 1_500);
     put(&mut world, records);
     for (start, merge) in merges.into_iter().enumerate() {
         world.argument("aggregate", merge);
@@ -167,7 +167,7 @@ async fn arrives_in_part(records: &[String], merges: [&str; 4]) -> Vec<String> {
 /// Guarantee 16: Records that are merged come to the same packets and bytes.
 #[tokio::test]
 async fn an_object_that_is_delivered_in_part_comes_to_the_same_sums() {
-    let records = traffic::records(2, START_S, 12_000);
+    let records = traffic::records(2, START_S, 80_000);
     for merge in ["flows", "services"] {
         let arrived = arrives_in_part(&records, [merge; 4]).await;
         assert!(arrived.len() < records.len() * 9 / 10, "{}", arrived.len());
@@ -178,7 +178,7 @@ async fn an_object_that_is_delivered_in_part_comes_to_the_same_sums() {
 /// Guarantee 16: Records that are merged come to the same packets and bytes.
 #[tokio::test]
 async fn nothing_is_lost_of_an_object_that_was_begun_under_another_configuration() {
-    let records = traffic::records(3, START_S, 12_000);
+    let records = traffic::records(3, START_S, 80_000);
     for merges in [["flows", "off", "services", "flows"], ["off", "services", "services", "off"]] {
         let arrived = totals(&arrives_in_part(&records, merges).await);
         let all = totals(&records);

@@ -45,6 +45,7 @@ impl Ports {
     }
 
     /// Whether traffic of a protocol between these ports is left out.
+    #[inline]
     pub(super) fn leave_out(&self, protocol: Option<u64>, ports: [Option<u64>; 2]) -> bool {
         let Some(tables) = &self.0 else { return false };
         let protocol = protocol.and_then(|protocol| usize::try_from(protocol).ok());

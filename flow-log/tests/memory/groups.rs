@@ -9,8 +9,8 @@ use support::{flowlogs, traffic};
 
 use crate::counting;
 
-/// Sixteen objects may be decoded at a time, and 16 MiB are what all of them may take.
-const MOST_BYTES: usize = 1 << 20;
+/// Two objects may be merged at a time, and 16 MiB are what both of them may take.
+const MOST_BYTES: usize = 8 << 20;
 
 fn peak(aggregate: Aggregate, object: &[u8]) -> usize {
     let decoder = Decoder::default().with_aggregate(aggregate);
