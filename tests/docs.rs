@@ -25,7 +25,7 @@ fn text(name: &str) -> String {
 }
 
 /// Every page that a reader is led to.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "GUARANTEES.md",
@@ -37,6 +37,8 @@ const PAGES: [&str; 11] = [
     "docs/sizing.md",
     "docs/dependencies.md",
     "docs/release.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
 ];
 
 /// Every file below a folder.

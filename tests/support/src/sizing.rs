@@ -18,7 +18,7 @@ pub const OBJECTS_A_SECOND: f64 = 300.0;
 /// Records for a second of processor time.
 pub const RECORDS_A_PROCESSOR_SECOND: f64 = 3_000_000.0;
 /// Objects, with their messages, for a second of processor time.
-pub const OBJECTS_A_PROCESSOR_SECOND: f64 = 5_000.0;
+pub const OBJECTS_A_PROCESSOR_SECOND: f64 = 4_000.0;
 /// Memory of a replica at rest.
 const REST_MIB: f64 = 16.0;
 /// What its work takes in addition, at most.
