@@ -33,7 +33,9 @@ struct Record {
 pub(crate) struct Sums {
     /// Objects written whole.
     pub(crate) objects: usize,
-    /// Records in them.
+    /// Objects of which all records have arrived.
+    pub(crate) arrived: usize,
+    /// Records that were written.
     pub(crate) written: usize,
     /// Events that the intake accepted.
     pub(crate) accepted: usize,
@@ -62,6 +64,7 @@ impl Ledger {
                 .map(|record| (record.clone(), Record { object: number, has_arrived: false })),
         );
         self.sums.objects += 1;
+        self.sums.arrived += usize::from(records == 0);
         self.sums.written += records;
         self.sums.missing += records;
     }
@@ -76,6 +79,7 @@ impl Ledger {
                 self.sums.missing -= 1;
                 if let Some(object) = self.objects.get_mut(record.object) {
                     object.missing -= 1;
+                    self.sums.arrived += usize::from(object.missing == 0);
                 }
             }
             None if event.trim().is_empty() => self.sums.empty += 1,

@@ -140,9 +140,9 @@ impl Screen {
     }
 
     fn progress(&self, world: &World) -> String {
-        let seen = world.metrics.seen();
         let seconds = self.start.elapsed().as_secs_f64();
         if !world.is_followed() {
+            let seen = world.metrics.seen();
             return format!(
                 "{seconds:7.1} s  objects {} · records {} · batches {} · accepted {} · lag {:.0} s",
                 count(seen.objects),
@@ -156,7 +156,7 @@ impl Screen {
         let sums = ledger.sums();
         format!(
             "{seconds:7.1} s  objects {}/{} · records {} · batches {} · accepted {} · lag {:.1} s",
-            count(seen.objects),
+            count(sums.arrived),
             count(sums.objects),
             count(sums.written),
             count(world.batches()),
