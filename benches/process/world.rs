@@ -72,7 +72,11 @@ impl World {
         s3.queues().create(LOGS, Duration::from_secs(30));
         s3.announce(LOGS, LOGS);
         // What the stand-in for the platform copies on a disk is written beside the trigger.
-        let storage = if is_on_disk { tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")) } else { tempfile::tempdir_in("/dev/shm") };
+        let storage = if is_on_disk {
+            tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+        } else {
+            tempfile::tempdir_in("/dev/shm")
+        };
         let storage = storage.or_else(|_| tempfile::tempdir()).unwrap();
         let secrets = json!({ "aws_secret_access_key": SECRET });
         let setup =

@@ -64,6 +64,7 @@ impl Progress {
         let rate = per_second(records, elapsed);
         let left = match done {
             0 => String::new(),
+            done if done == total => "; waiting for what may still come".to_owned(),
             done => {
                 let left = elapsed.as_secs().saturating_mul(total - done) / done;
                 format!(", {} left", in_words(left))
