@@ -4,6 +4,7 @@
 use std::io::Write as _;
 
 use self::plain::AT_ONCE;
+pub use self::plain::is_plain;
 use super::fields::Kind;
 
 mod plain;
@@ -33,6 +34,23 @@ impl Key {
     /// How many bytes it is written in.
     pub fn bytes(&self) -> usize {
         self.json.len()
+    }
+
+    /// Writes it, and the quote that text begins with if there is to be one.
+    #[inline]
+    fn write(&self, has_quote: bool, out: &mut Vec<u8>) {
+        let quote: &[u8] = if has_quote { b"\\\"" } else { b"" };
+        match &self.quoted {
+            Some(quoted) => {
+                let end = out.len() + self.json.len() + quote.len();
+                out.extend_from_slice(quoted);
+                out.truncate(end);
+            }
+            None => {
+                out.extend_from_slice(&self.json);
+                out.extend_from_slice(quote);
+            }
+        }
     }
 }
 
@@ -69,13 +87,13 @@ impl<'a> Object<'a> {
     /// A value that came as text. Of a field of integers it is written as one, if it is one. `is_clean` says that
     /// nothing in it needs escaping, if the caller knows.
     pub fn text(&mut self, key: &Key, value: &str, is_clean: bool) {
-        self.out.extend_from_slice(&key.json);
         if key.kind == Kind::Integer && is_integer(value.as_bytes()) {
+            key.write(false, self.out);
             self.out.extend_from_slice(value.as_bytes());
             self.out.push(b',');
             return;
         }
-        self.out.extend_from_slice(b"\\\"");
+        key.write(true, self.out);
         if is_clean || value.bytes().fold(true, |clean, byte| clean & !is_special(byte)) {
             self.out.extend_from_slice(value.as_bytes());
         } else {
@@ -84,9 +102,17 @@ impl<'a> Object<'a> {
         self.out.extend_from_slice(b"\\\",");
     }
 
+    /// Text of a field that is none of integers, of which nothing needs escaping.
+    #[inline]
+    pub fn plain_text(&mut self, key: &Key, value: &[u8]) {
+        key.write(true, self.out);
+        self.out.extend_from_slice(value);
+        self.out.extend_from_slice(b"\\\",");
+    }
+
     /// A value that was written before, or the digits of a number.
     pub fn written(&mut self, key: &Key, json: &[u8]) {
-        self.out.extend_from_slice(&key.json);
+        key.write(false, self.out);
         self.out.extend_from_slice(json);
         self.out.push(b',');
     }
@@ -112,13 +138,11 @@ impl<'a> Object<'a> {
 
     /// A value that came as a number or as true or false. Of a field of text it is written as text.
     pub fn plain(&mut self, key: &Key, value: impl serde::Serialize) {
-        self.out.extend_from_slice(&key.json);
-        let quote: &[u8] = if key.kind == Kind::Text { b"\\\"" } else { b"" };
-        self.out.extend_from_slice(quote);
+        let is_text = key.kind == Kind::Text;
+        key.write(is_text, self.out);
         // Writing into a vector cannot fail.
         let _ = serde_json::to_writer(&mut *self.out, &value);
-        self.out.extend_from_slice(quote);
-        self.out.push(b',');
+        self.out.extend_from_slice(if is_text { b"\\\"," } else { b"," });
     }
 }
 

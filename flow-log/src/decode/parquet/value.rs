@@ -8,7 +8,7 @@ use super::NotWritable;
 use super::calendar::{DAY_SECONDS, clock, date};
 use super::types::{Meaning, Physical, Unit};
 use crate::record::fields::{Kind, field};
-use crate::record::json::{Key, Object, is_special};
+use crate::record::json::{Key, Object, is_plain, is_special};
 use crate::record::present;
 
 /// Whether a value could be written, if there was one.
@@ -257,6 +257,10 @@ impl Form {
         if !self.is_text() {
             return self.meant_bytes(bytes, object);
         }
+        if self.takes_any_text(bytes) && present(bytes).is_some() && is_plain(bytes) {
+            object.plain_text(&self.key, bytes);
+            return Ok(());
+        }
         let text = std::str::from_utf8(bytes).map_err(|_| NotWritable)?;
         let Some(value) = present(text) else { return Ok(()) };
         let is_clean = value.bytes().fold(true, |clean, byte| clean & !is_special(byte));
@@ -275,6 +279,17 @@ impl Form {
         }
         object.text(&self.key, value, is_clean);
         Ok(())
+    }
+
+    /// Whether a text is written whatever it says: nearly all are.
+    #[inline]
+    fn takes_any_text(&self, text: &[u8]) -> bool {
+        match self.role {
+            Role::Text | Role::Unknown => text.len() <= TEXT_BYTES,
+            Role::Account => text.len() == ACCOUNT_DIGITS,
+            Role::Address => self.meaning == Meaning::Text && text.len() <= TEXT_BYTES,
+            Role::Integer | Role::Time => false,
+        }
     }
 
     /// The text of a field that has digits.

@@ -5,7 +5,7 @@
 
 use wide::u8x16;
 
-use super::{Key, Object, is_integer};
+use super::{Key, Object, is_integer, is_special};
 use crate::record::fields::Kind;
 
 /// Bytes that are copied at once. Nearly all keys and values have no more.
@@ -64,6 +64,28 @@ impl Object<'_> {
     }
 }
 
+/// Whether a text is ASCII of which nothing has to be escaped.
+#[inline]
+pub fn is_plain(text: &[u8]) -> bool {
+    let (eights, rest) = text.as_chunks();
+    let ends_plain = match text.last_chunk() {
+        Some(last) => are_plain(last),
+        None => rest.iter().all(|byte| byte.is_ascii() && !is_special(*byte)),
+    };
+    ends_plain && eights.iter().all(are_plain)
+}
+
+/// The same of eight bytes at once.
+#[inline]
+fn are_plain(bytes: &[u8; 8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let bytes = u64::from_le_bytes(*bytes);
+    // The highest bit of the first byte that is below is set, and of none if there is none.
+    let has_below = |bytes: u64, bound: u64| bytes.wrapping_sub(EACH * bound) & !bytes;
+    let has = |byte: u8| has_below(bytes ^ (EACH * u64::from(byte)), 1);
+    (bytes | has_below(bytes, 0x20) | has(b'"') | has(b'\\')) & (EACH * 0x80) == 0
+}
+
 #[inline]
 fn put<const COUNT: usize>(room: &mut [u8], at: usize, bytes: &[u8; COUNT]) -> Option<()> {
     *room.get_mut(at..)?.first_chunk_mut()? = *bytes;
@@ -91,6 +113,14 @@ mod tests {
     use super::*;
 
     proptest! {
+        #[test]
+        fn plain_text_is_ascii_of_which_nothing_has_to_be_escaped(
+            text in proptest::collection::vec(prop_oneof![30 => 0x20..0x7f_u8, 1 => any::<u8>()], 0..40),
+        ) {
+            let expected = text.iter().all(|byte| byte.is_ascii() && !is_special(*byte));
+            prop_assert_eq!(is_plain(&text), expected);
+        }
+
         #[test]
         fn a_line_is_written_as_its_values_are_one_after_the_other(
             values in proptest::collection::vec("-|-?[0-9]{0,20}|[ !#-\\[\\]-~&&[^ ]]{0,50}", 1..20),
